@@ -1,0 +1,2 @@
+//! The `cfgwal` command.
+fn main() {}
