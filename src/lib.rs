@@ -1,1 +1,2 @@
 //! A write-ahead log for config files.
+mod storage;

@@ -1,0 +1,243 @@
+//! The seam to the disk: every file operation of the engine is one of the calls below.
+//!
+//! Two traits, because a lock, a lease and a map belong to an open file and a name belongs to a directory.
+//! [`os`] is the operating system. Nothing above this seam touches a file in another way, so what stands in
+//! for the disk sees everything that a crash could interrupt.
+//!
+//! The calls report what the system reported and decide nothing: no retry but for `EINTR`, no fallback.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+pub(crate) mod os;
+
+/// How a file is opened. Nothing here follows a symlink in the last component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// An existing regular file, to read.
+    Read,
+    /// An existing regular file, to read and write.
+    Write,
+    /// A regular file that must not exist yet, with exactly these permission bits.
+    Create(u32),
+    /// A directory: to lock it, to sync it.
+    Directory,
+    /// A file without a name in this directory, readable by its owner alone.
+    Nameless,
+}
+
+/// What a rename does with a file that is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rename {
+    /// It is replaced.
+    Replace,
+    /// The rename fails.
+    Keep,
+    /// The two change places.
+    Exchange,
+}
+
+/// Who else may hold the same lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// Other shared holders.
+    Shared,
+    /// Nobody.
+    Exclusive,
+}
+
+/// What a lease proves while it is held (`F_SETLEASE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// Nobody has the file open for writing.
+    Read,
+    /// Nobody else has the file open at all, and whoever opens it waits.
+    Write,
+}
+
+/// The kind of a directory entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    Symlink,
+    /// A device, a FIFO, a socket.
+    Other,
+}
+
+/// What the system knows about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub kind: Kind,
+    pub dev: u64,
+    pub ino: u64,
+    pub len: u64,
+    /// Permission bits only.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub links: u64,
+    pub modified_ns: i64,
+    pub changed_ns: i64,
+}
+
+impl Stat {
+    /// Whether two names (or a name and an open file) mean one inode.
+    pub(crate) fn same_file(&self, other: &Stat) -> bool {
+        (self.dev, self.ino) == (other.dev, other.ino)
+    }
+}
+
+/// A page of memory that every process which maps the same file shares.
+pub(crate) trait Page: Send + Sync {
+    /// The page, word by word. Storing into a page that was mapped for reading is not possible: it is mapped
+    /// for writing or not at all.
+    fn words(&self) -> &[AtomicU64; PAGE_WORDS];
+    /// Wait until somebody wakes the word, its low half is no longer `seen`, or the time is over.
+    fn wait(&self, word: usize, seen: u32, timeout: Duration);
+    /// Wake everybody who waits for this word.
+    fn wake(&self, word: usize);
+}
+
+/// 64-bit words in a [`Page`].
+pub(crate) const PAGE_WORDS: usize = 512;
+/// Bytes in a [`Page`].
+pub(crate) const PAGE_LEN: usize = PAGE_WORDS * 8;
+
+/// An open file. Locks and leases end with it.
+pub(crate) trait File: Send + Sync {
+    /// Read at an offset; 0 is the end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Write at an offset; may write less than asked for.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Make the content durable (a file: `fdatasync`) or the names in it (a directory: `fsync`).
+    fn sync(&self) -> io::Result<()>;
+    fn stat(&self) -> io::Result<Stat>;
+    /// Take the file's lock without waiting; `false` when another holds it.
+    fn try_lock(&self, lock: Lock) -> io::Result<bool>;
+    fn unlock(&self) -> io::Result<()>;
+    /// Take a lease without waiting; `false` when someone has the file open in the way that it excludes.
+    fn try_lease(&self, lease: Lease) -> io::Result<bool>;
+    /// Give the lease back; `false` when somebody tried to open the file meanwhile (the lease was being broken).
+    fn end_lease(&self) -> io::Result<bool>;
+    /// Give a [nameless](Open::Nameless) file a name that must be free.
+    fn link(&self, path: &Path) -> io::Result<()>;
+    /// Give this file the owner, permission bits, ACL and extended attributes of another. The permission bits
+    /// come last, so that the file is never open to more people than `like` is.
+    fn take_metadata(&self, like: &dyn File) -> io::Result<()>;
+    /// Extended attributes by name, ACLs among them.
+    fn attributes(&self) -> io::Result<Vec<(OsString, Vec<u8>)>>;
+    fn set_attribute(&self, name: &OsStr, value: &[u8]) -> io::Result<()>;
+    /// Map the first page, shared with every other process that maps this file. The file must be that long.
+    fn map(&self) -> io::Result<Arc<dyn Page>>;
+}
+
+/// A tree of files, and the little that the engine asks of the system besides.
+pub(crate) trait Storage: Send + Sync + 'static {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>>;
+    /// Make a directory for its owner alone.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Names in a directory, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+    /// The entry itself; a symlink is not followed.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// What a symlink says.
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
+    fn rename(&self, from: &Path, to: &Path, how: Rename) -> io::Result<()>;
+    /// Remove a file's name, or an empty directory.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The name of a file system on which locks and maps are not shared by everybody who writes there, or `None`.
+    fn foreign(&self, dir: &Path) -> io::Result<Option<&'static str>>;
+    /// This boot of the system: what a crash of the system changes and nothing else does.
+    fn boot_id(&self) -> io::Result<[u8; 16]>;
+    /// Bytes that nobody can guess.
+    fn random(&self) -> io::Result<[u8; 16]>;
+    /// Since some moment of this boot; goes on while the system sleeps, and is the same for all processes.
+    fn uptime(&self) -> Duration;
+    /// Microseconds since the Unix epoch, as far as anyone knows.
+    fn clock_micros(&self) -> u64;
+    fn sleep(&self, time: Duration);
+    /// The process behind this seam.
+    fn pid(&self) -> u32;
+    /// Whether a process is still there.
+    fn alive(&self, pid: u32) -> bool;
+}
+
+/// Read exactly `buf`, or as much as there is: the number of bytes read.
+pub(crate) fn read_full(file: &dyn File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buf.len() {
+        match file.read_at(&mut buf[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Read `len` bytes from `offset` on, fewer at the end of the file.
+pub(crate) fn read_range(file: &dyn File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let done = read_full(file, &mut bytes, offset)?;
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
+/// The whole file, as long as it is now.
+pub(crate) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        // A file that grows while it is read is read to its newest end.
+        let known = usize::try_from(file.stat()?.len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        if known <= bytes.len() {
+            return Ok(bytes);
+        }
+        let start = bytes.len();
+        bytes.resize(known, 0);
+        let done = read_full(file, &mut bytes[start..], start as u64)?;
+        if start + done < known {
+            bytes.truncate(start + done);
+            return Ok(bytes);
+        }
+    }
+}
+
+/// Write all of it at one known offset. A write that takes nothing is an error: trying again for ever would hang.
+pub(crate) fn write_full(file: &dyn File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.write_at(&bytes[done..], offset + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Zeros are written page by page: one large write makes pages that cost every later sync more.
+const ZERO_PAGE: [u8; 4096] = [0; 4096];
+
+/// Write zeros from `from` up to `to`, so that a later append overwrites and its sync has no metadata to write.
+pub(crate) fn write_zeros(file: &dyn File, mut from: u64, to: u64) -> io::Result<()> {
+    while from < to {
+        let page_end = (from / 4096 + 1) * 4096;
+        let len = page_end.min(to) - from;
+        write_full(file, &ZERO_PAGE[..len as usize], from)?;
+        from += len;
+    }
+    Ok(())
+}
+
+/// Make names in `dir` durable.
+pub(crate) fn sync_dir(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
+    storage.open(dir, Open::Directory)?.sync()
+}

@@ -1,0 +1,373 @@
+//! The operating system behind the seam.
+
+use std::ffi::{CString, OsString};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, Uid, XattrFlags};
+use rustix::process::{Pid, Resource, getrlimit};
+use rustix::thread::futex;
+
+use super::{File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
+
+mod fork;
+
+/// The files of this machine.
+#[derive(Debug)]
+pub(crate) struct Os;
+
+impl Storage for Os {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
+        // O_NONBLOCK: a FIFO that took a file's place must not hang us; it is refused below.
+        const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        let mut options = OpenOptions::new();
+        options.read(true);
+        let file = match how {
+            Open::Read => options.custom_flags(FLAGS).open(path)?,
+            Open::Write => options.write(true).custom_flags(FLAGS).open(path)?,
+            Open::Create(mode) => {
+                // The creation mode is 0600 at most; what was asked for beyond it comes after, by descriptor,
+                // and never exceeds what was asked for.
+                let file = options.write(true).create_new(true).mode(mode & 0o600).custom_flags(FLAGS).open(path)?;
+                if mode & !0o600 != 0 {
+                    file.set_permissions(fs::Permissions::from_mode(mode))?;
+                }
+                file
+            }
+            Open::Directory => options.custom_flags(FLAGS | libc::O_DIRECTORY).open(path)?,
+            Open::Nameless => tempfile::tempfile_in(path)?,
+        };
+        let kind = kind_of(file.metadata()?.mode());
+        let wanted = if how == Open::Directory { Kind::Directory } else { Kind::File };
+        if kind != wanted {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(Box::new(OsFile { file, locked: AtomicBool::new(false) }))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        fs::symlink_metadata(path).map(|found| stat_of(&found))
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::read_link(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path, how: Rename) -> io::Result<()> {
+        let flags = match how {
+            Rename::Replace => RenameFlags::empty(),
+            Rename::Keep => RenameFlags::NOREPLACE,
+            Rename::Exchange => RenameFlags::EXCHANGE,
+        };
+        Ok(rustix::fs::renameat_with(CWD, from, CWD, to, flags)?)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let is_dir = fs::symlink_metadata(path)?.is_dir();
+        let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        Ok(rustix::fs::unlinkat(CWD, path, flags)?)
+    }
+
+    fn foreign(&self, dir: &Path) -> io::Result<Option<&'static str>> {
+        // Numbers from linux/magic.h and statfs(2).
+        const FOREIGN: [(u64, &str); 9] = [
+            (0x6969, "NFS"),
+            (0x517b, "SMB"),
+            (0xff53_4d42, "CIFS"),
+            (0xfe53_4d42, "SMB2"),
+            (0x0102_1997, "9p"),
+            (0x6573_5546, "FUSE or virtiofs"),
+            (0x00c3_6400, "Ceph"),
+            (0x5346_414f, "AFS"),
+            (0x0bd0_0bd0, "Lustre"),
+        ];
+        let found = rustix::fs::statfs(dir)?.f_type as u64 & 0xffff_ffff;
+        Ok(FOREIGN.iter().find(|(magic, _)| *magic == found).map(|(_, name)| *name))
+    }
+
+    fn boot_id(&self) -> io::Result<[u8; 16]> {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+        let id = u128::from_str_radix(&digits, 16).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok(id.to_be_bytes())
+    }
+
+    fn random(&self) -> io::Result<[u8; 16]> {
+        let mut bytes = [0; 16];
+        let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        // The kernel gives up to 256 bytes whole.
+        if got < bytes.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+    }
+
+    fn uptime(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+
+    fn clock_micros(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn pid(&self) -> u32 {
+        fork::pid()
+    }
+
+    fn alive(&self, pid: u32) -> bool {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+        // EPERM: somebody else's process, which is alive.
+        !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
+    }
+}
+
+struct OsFile {
+    file: fs::File,
+    locked: AtomicBool,
+}
+
+impl Drop for OsFile {
+    fn drop(&mut self) {
+        if *self.locked.get_mut() {
+            // A forked child may hold a copy of this descriptor: closing ours would leave the lock to it.
+            let _ = fs2::FileExt::unlock(&self.file);
+            fork::forget(self.file.as_raw_fd());
+        }
+    }
+}
+
+impl File for OsFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        // Beyond this limit the kernel sends SIGXFSZ, which ends a process that did not ask for it.
+        if let Some(limit) = getrlimit(Resource::Fsize).current
+            && offset.saturating_add(bytes.len() as u64) > limit
+        {
+            return Err(rustix::io::Errno::FBIG.into());
+        }
+        self.file.write_at(bytes, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.file.metadata()?.is_dir() { self.file.sync_all() } else { self.file.sync_data() }
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.file.metadata().map(|found| stat_of(&found))
+    }
+
+    fn try_lock(&self, lock: Lock) -> io::Result<bool> {
+        loop {
+            let taken = match lock {
+                Lock::Shared => fs2::FileExt::try_lock_shared(&self.file),
+                Lock::Exclusive => fs2::FileExt::try_lock_exclusive(&self.file),
+            };
+            match taken {
+                Ok(()) => {
+                    if !self.locked.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                        fork::remember(self.file.as_raw_fd());
+                    }
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        fs2::FileExt::unlock(&self.file)?;
+        if self.locked.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            fork::forget(self.file.as_raw_fd());
+        }
+        Ok(())
+    }
+
+    fn try_lease(&self, lease: Lease) -> io::Result<bool> {
+        // fcntl(2): `F_SETSIG`. The default signal of a lease, SIGIO, would end a process that never heard of it.
+        const F_SETSIG: i32 = 10;
+        set_lease(&self.file, F_SETSIG, libc::SIGURG)?;
+        let kind = match lease {
+            Lease::Read => libc::F_RDLCK,
+            Lease::Write => libc::F_WRLCK,
+        };
+        match set_lease(&self.file, libc::F_SETLEASE, kind) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn end_lease(&self) -> io::Result<bool> {
+        let held = set_lease(&self.file, libc::F_GETLEASE, 0)?;
+        set_lease(&self.file, libc::F_SETLEASE, libc::F_UNLCK)?;
+        Ok(held != libc::F_UNLCK)
+    }
+
+    fn link(&self, path: &Path) -> io::Result<()> {
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
+    fn take_metadata(&self, like: &dyn File) -> io::Result<()> {
+        let (ours, theirs) = (self.stat()?, like.stat()?);
+        if (ours.uid, ours.gid) != (theirs.uid, theirs.gid) {
+            let (uid, gid) = (Uid::from_raw(theirs.uid), Gid::from_raw(theirs.gid));
+            rustix::fs::fchown(&self.file, Some(uid), Some(gid))?;
+        }
+        for (name, value) in like.attributes()? {
+            self.set_attribute(&name, &value)?;
+        }
+        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(theirs.mode))?;
+        Ok(())
+    }
+
+    fn attributes(&self) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        xattr::read(self.file.as_fd())
+    }
+
+    fn set_attribute(&self, name: &std::ffi::OsStr, value: &[u8]) -> io::Result<()> {
+        use std::os::unix::ffi::OsStrExt;
+        let name = CString::new(name.as_bytes())?;
+        Ok(rustix::fs::fsetxattr(&self.file, name, value, XattrFlags::empty())?)
+    }
+
+    fn map(&self) -> io::Result<Arc<dyn Page>> {
+        if self.file.metadata()?.len() < PAGE_LEN as u64 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let map = memmap2::MmapOptions::new().len(PAGE_LEN).map_raw(&self.file)?;
+        Ok(Arc::new(OsPage { map }))
+    }
+}
+
+mod xattr {
+    //! Extended attributes, POSIX ACLs among them, as names and bytes.
+
+    use std::ffi::OsString;
+    use std::io;
+    use std::os::fd::BorrowedFd;
+    use std::os::unix::ffi::OsStringExt;
+
+    use rustix::io::Errno;
+
+    pub(super) fn read(fd: BorrowedFd<'_>) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        let names = match sized(|buf| rustix::fs::flistxattr(fd, buf)) {
+            Ok(names) => names,
+            // The file system has none.
+            Err(Errno::NOTSUP) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = Vec::new();
+        for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+            match sized(|buf| rustix::fs::fgetxattr(fd, name, buf)) {
+                Ok(value) => found.push((OsString::from_vec(name.to_vec()), value)),
+                // Removed since the list was read.
+                Err(Errno::NODATA) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The kernel's own limit for a list of names and for a value is 64 KiB.
+    fn sized(call: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; 65_536];
+        let len = call(&mut bytes)?;
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+}
+
+/// `fcntl` with an integer argument.
+fn set_lease(file: &fs::File, command: i32, argument: i32) -> io::Result<i32> {
+    // SAFETY: these commands take an int and touch no memory of ours; the descriptor is open while `file` is borrowed.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+struct OsPage {
+    map: memmap2::MmapRaw,
+}
+
+impl OsPage {
+    /// The half of the word that changes first when it is counted up: what the kernel looks at.
+    fn low_half(&self, word: usize) -> &AtomicU32 {
+        let offset = if cfg!(target_endian = "little") { 0 } else { 4 };
+        let whole: *const AtomicU64 = &self.words()[word];
+        // SAFETY: half of a live, aligned AtomicU64 in the map, which lives as long as `self`. Halves and wholes are
+        // never accessed with different sizes by us: the kernel alone reads the half.
+        unsafe { &*whole.cast::<u8>().add(offset).cast::<AtomicU32>() }
+    }
+}
+
+impl Page for OsPage {
+    fn words(&self) -> &[AtomicU64; PAGE_WORDS] {
+        // SAFETY: the map is PAGE_LEN bytes, page-aligned, lives as long as `self`, and is reached through atomics
+        // alone, by us and by the other processes that map it.
+        unsafe { &*self.map.as_ptr().cast::<[AtomicU64; PAGE_WORDS]>() }
+    }
+
+    fn wait(&self, word: usize, seen: u32, timeout: Duration) {
+        let timeout = rustix::time::Timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // Woken, changed, timed out or interrupted: the caller looks again in every case.
+        let _ = futex::wait(self.low_half(word), futex::Flags::empty(), seen, Some(&timeout));
+    }
+
+    fn wake(&self, word: usize) {
+        let _ = futex::wake(self.low_half(word), futex::Flags::empty(), i32::MAX as u32);
+    }
+}
+
+fn kind_of(mode: u32) -> Kind {
+    match FileType::from_raw_mode(mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}
+
+fn stat_of(found: &fs::Metadata) -> Stat {
+    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+    Stat {
+        kind: kind_of(found.mode()),
+        dev: found.dev(),
+        ino: found.ino(),
+        len: found.len(),
+        mode: found.mode() & 0o7777,
+        uid: found.uid(),
+        gid: found.gid(),
+        links: found.nlink(),
+        modified_ns: nanoseconds(found.mtime(), found.mtime_nsec()),
+        changed_ns: nanoseconds(found.ctime(), found.ctime_nsec()),
+    }
+}
