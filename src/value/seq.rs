@@ -176,3 +176,122 @@ impl<'a, T> Iterator for Iter<'a, T> {
 }
 
 impl<T> ExactSizeIterator for Iter<'_, T> {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Edit {
+        Push(u8),
+        Insert(prop::sample::Index, u8),
+        Remove(prop::sample::Index),
+        Set(prop::sample::Index, u8),
+        Keep,
+    }
+
+    fn edit() -> impl Strategy<Value = Edit> {
+        let place = any::<prop::sample::Index>;
+        prop_oneof![
+            4 => any::<u8>().prop_map(Edit::Push),
+            4 => (place(), any::<u8>()).prop_map(|(at, item)| Edit::Insert(at, item)),
+            4 => place().prop_map(Edit::Remove),
+            2 => (place(), any::<u8>()).prop_map(|(at, item)| Edit::Set(at, item)),
+            1 => Just(Edit::Keep),
+        ]
+    }
+
+    /// Every version that was kept, with what it must go on holding.
+    fn versions(start: Vec<u8>, edits: Vec<Edit>) -> Vec<(Seq<u8>, Vec<u8>)> {
+        let mut kept = vec![(start.iter().copied().collect::<Seq<u8>>(), start)];
+        let (mut seq, mut model) = kept[0].clone();
+        for edit in edits {
+            match edit {
+                Edit::Push(item) => {
+                    seq.push(item);
+                    model.push(item);
+                }
+                Edit::Insert(at, item) => {
+                    let at = at.index(model.len() + 1);
+                    seq.insert(at, item);
+                    model.insert(at, item);
+                }
+                Edit::Remove(at) if !model.is_empty() => {
+                    let at = at.index(model.len());
+                    assert_eq!(seq.remove(at), model.remove(at));
+                }
+                Edit::Set(at, item) if !model.is_empty() => {
+                    let at = at.index(model.len());
+                    assert_eq!(seq.set(at, item), std::mem::replace(&mut model[at], item));
+                }
+                Edit::Remove(_) | Edit::Set(..) => {}
+                Edit::Keep => kept.push((seq.clone(), model.clone())),
+            }
+            seq.tree.assert_sound();
+        }
+        kept.push((seq, model));
+        kept
+    }
+
+    proptest! {
+        #[test]
+        fn every_version_holds_what_a_vec_would(start in vec(any::<u8>(), 0..100), edits in vec(edit(), 0..200)) {
+            for (seq, model) in versions(start, edits) {
+                prop_assert!(seq.iter().eq(&model));
+                prop_assert_eq!(seq.iter().len(), model.len());
+                prop_assert_eq!(seq.len(), model.len());
+                prop_assert_eq!(seq.first(), model.first());
+                prop_assert_eq!(seq.last(), model.last());
+                for at in 0..model.len() + 2 {
+                    prop_assert_eq!(seq.get(at), model.get(at));
+                }
+            }
+        }
+
+        #[test]
+        fn common_counts_as_a_loop_would(
+            start in vec(0..3_u8, 0..60), edits in vec(edit(), 0..60), at in 0..30_usize, other_at in 0..30_usize,
+        ) {
+            for pair in versions(start, edits).windows(2) {
+                let [(old, a), (new, b)] = pair else { unreachable!() };
+                let (at, other_at) = (at.min(a.len()), other_at.min(b.len()));
+                let model = a[at..].iter().zip(&b[other_at..]).take_while(|(x, y)| x == y).count();
+                prop_assert_eq!(old.common(at, new, other_at, |x, y| x == y), model);
+                prop_assert_eq!(old == new, a == b);
+            }
+        }
+    }
+
+    #[test]
+    fn common_looks_only_at_what_changed() {
+        let old: Seq<u32> = (0..100_000).collect();
+        let mut new = old.clone();
+        new.set(50_000, 0);
+        new.remove(70_000);
+        let mut looks = 0;
+        let mut count = |at, other_at| {
+            old.common(at, &new, other_at, |a, b| {
+                looks += 1;
+                a == b
+            })
+        };
+        assert_eq!(count(0, 0), 50_000);
+        assert_eq!(count(50_001, 50_001), 19_999);
+        assert_eq!(count(70_001, 70_000), 29_999);
+        assert!(looks < 100, "{looks} items were compared");
+    }
+
+    #[test]
+    fn an_unshared_list_is_edited_in_place() {
+        let mut seq: Seq<u32> = (0..1000).collect();
+        let before: *const u32 = seq.get(500).unwrap();
+        seq.set(500, 7);
+        assert!(std::ptr::eq(before, seq.get(500).unwrap()));
+        let kept = seq.clone();
+        seq.set(500, 8);
+        assert_eq!((kept.get(500), seq.get(500)), (Some(&7), Some(&8)));
+    }
+}

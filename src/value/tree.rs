@@ -18,7 +18,8 @@ pub(super) trait Item {
 }
 
 /// The most entries in one node. Copying a node is what an edit costs while an old version lives.
-pub(super) const WIDTH: usize = 32;
+/// (Narrow in unit tests, so that small cases make high trees.)
+const WIDTH: usize = if cfg!(test) { 4 } else { 32 };
 /// A node this narrow is merged into a neighbour if they fit.
 const NARROW: usize = WIDTH / 4;
 
@@ -577,3 +578,34 @@ impl<'a, T: Item> Iterator for Iter<'a, T> {
 }
 
 impl<T: Item> ExactSizeIterator for Iter<'_, T> {}
+
+#[cfg(test)]
+impl<T: Item> Tree<T> {
+    /// Checks what this module promises of every tree.
+    pub fn assert_sound(&self) {
+        fn check<T: Item>(node: &Node<T>) -> (usize, T::Key, Height) {
+            assert!((1..=WIDTH).contains(&node.width()), "a node of {} entries", node.width());
+            match node {
+                Node::Leaf(items) => (items.len(), items[0].key(), 0),
+                Node::Branch(children) => {
+                    let mut below = Vec::new();
+                    for child in children {
+                        let (len, first, height) = check(&child.node);
+                        assert_eq!(child.len, len);
+                        assert!(child.first == first);
+                        below.push(height);
+                    }
+                    below.dedup();
+                    assert_eq!(below.len(), 1, "leaves at different depths");
+                    (node.len(), node.first_key(), below[0] + 1)
+                }
+            }
+        }
+        if let Some(root) = &self.root {
+            check(root);
+            assert!(root.height() == 0 || root.width() > 1, "a root above a single child");
+        }
+        assert!(self.iter().is_sorted_by_key(Item::key));
+        assert_eq!(self.iter().count(), self.len());
+    }
+}
