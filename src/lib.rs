@@ -1,6 +1,6 @@
 //! A write-ahead log for config files.
 
-mod document;
+pub mod document;
 mod error;
 mod frame;
 mod limits;
@@ -26,4 +26,4 @@ pub use limits::{DEPTH_MAX, KEY_MAX, RECORD_MAX};
 pub use path::{IntoPath, Path, PathError, Segment};
 pub use recovery::{Finding, Step, TornTail};
 pub use secret::{is_secret, masked};
-pub use value::{Change, List, Map, MapIter, Number, OrderedMap, Seq, SeqIter, Value};
+pub use value::{Change, List, Map, MapIter, Number, OrderedMap, Seq, SeqIter, SerdeError, Value};

@@ -3,9 +3,11 @@
 //! Strings and containers are behind `Arc`s, so cloning any value is O(1), and an old version costs
 //! only what differs from the new one. Knows nothing of ops or documents.
 
+mod de;
 mod map;
 mod number;
 mod seq;
+mod ser;
 mod tree;
 
 use std::{
@@ -16,6 +18,7 @@ use std::{
 pub use map::{Change, Iter as MapIter, OrderedMap};
 pub use number::Number;
 pub use seq::{Iter as SeqIter, Seq};
+pub use ser::SerdeError;
 
 use crate::{
     path::{Path, Segment},
