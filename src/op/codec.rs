@@ -424,3 +424,6 @@ fn take_usize(from: &mut Input<'_>) -> Result<usize, Fault> {
     let number = u64::take(from)?;
     usize::try_from(number).map_err(|_| Fault::OutsideUsizeRange(number))
 }
+
+#[cfg(test)]
+mod tests;
