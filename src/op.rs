@@ -12,6 +12,7 @@ use crate::value::{Number, Value};
 #[cfg(test)]
 pub(crate) mod arbitrary;
 pub(crate) mod codec;
+mod fits;
 mod refusal;
 
 pub use refusal::Refusal;

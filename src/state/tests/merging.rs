@@ -150,16 +150,4 @@ proptest! {
             prop_assert!(base != ours && base != theirs && ours != theirs);
         }
     }
-
-    #[test]
-    fn merging_again_changes_nothing(
-        base in arbitrary::config(),
-        ours in vec(arbitrary::op(), 0..5),
-        theirs in vec(arbitrary::op(), 0..5),
-    ) {
-        let (ours, theirs) = (edited(&base, &ours), edited(&base, &theirs));
-        let (merged, _) = merges(&base, &ours, &theirs);
-        let again = merges(&base, &merged, &theirs).0;
-        prop_assert_eq!(&again, &merged);
-    }
 }
