@@ -30,6 +30,7 @@ use bincode::enc::{Encoder, EncoderImpl};
 use bincode::error::{DecodeError as Fault, EncodeError};
 use bincode::{Decode, Encode, config};
 
+use super::fits::key_fits;
 use super::{Base, Op, Origin, OriginKind, Refusal, Transaction};
 use crate::limits::{DEPTH_MAX, RECORD_MAX};
 use crate::path::{Path, Segment};
@@ -58,6 +59,7 @@ impl Transaction {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), Refusal> {
         // Whatever could not be read back is refused here, with a path to name.
         self.ops.iter().try_for_each(Op::fits)?;
+        self.key.as_deref().map_or(Ok(()), key_fits)?;
         let start = out.len();
         out.push(VERSION);
         encode(self, out);
@@ -182,7 +184,6 @@ macro_rules! fields {
         }
     };
 }
-pub(crate) use fields;
 
 fields!(Transaction { time, origin, key, base, ops });
 fields!(Origin { program, pid, host, kind });
@@ -424,3 +425,6 @@ fn take_usize(from: &mut Input<'_>) -> Result<usize, Fault> {
     let number = u64::take(from)?;
     usize::try_from(number).map_err(|_| Fault::OutsideUsizeRange(number))
 }
+
+#[cfg(test)]
+mod tests;
