@@ -240,7 +240,7 @@ pub enum OriginKind {
 }
 
 /// What a hand edit was made from, as hashes of the texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Base {
     /// The text that was found.
     pub text: [u8; 16],
@@ -248,6 +248,11 @@ pub struct Base {
     pub against: [u8; 16],
     /// The revision which that text stands for.
     pub revision: u64,
+    /// What the person changed, where the config had gone on since that text: the ops of the record are then what that came
+    /// to on the newer state. Empty: they are the ops of the record.
+    pub own: Vec<Op>,
+    /// Where person and programs had changed the same path. The person's value was taken.
+    pub conflicts: Vec<Path>,
 }
 
 impl Transaction {

@@ -114,8 +114,8 @@ pub(crate) fn transaction() -> impl Strategy<Value = Transaction> + Clone {
         host,
         kind,
     });
-    let base =
-        any::<([u8; 16], [u8; 16], u64)>().prop_map(|(text, against, revision)| Base { text, against, revision });
+    let base = (any::<([u8; 16], [u8; 16], u64)>(), vec(op(), 0..3), vec(path(), 0..3))
+        .prop_map(|((text, against, revision), own, conflicts)| Base { text, against, revision, own, conflicts });
     (any::<u64>(), origin, option::of("[a-z]{0,4}"), option::of(base), vec(op(), 0..5))
         .prop_map(|(time, origin, key, base, ops)| Transaction { time, origin, key, base, ops })
 }

@@ -10,7 +10,7 @@
 //! payload      version (1), transaction, 0x01
 //! transaction  time, origin, key?, base?, list of ops
 //! origin       program, pid, host, kind (0 program, 1 file)
-//! base         text (16 bytes), against (16 bytes), revision
+//! base         text (16 bytes), against (16 bytes), revision, list of ops, list of paths
 //! op           its number, its fields in the order of their declaration
 //! path         list of segments: 0 and a key, or 1 and an index
 //! value        0 null, 1 false, 2 true, 3 and an integer, 4 and the text of a number, 5 and a text,
@@ -58,7 +58,8 @@ impl Transaction {
     /// Appends the payload to `out`. A refusal leaves `out` as it was.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), Refusal> {
         // Whatever could not be read back is refused here, with a path to name.
-        self.ops.iter().try_for_each(Op::fits)?;
+        let own = self.base.iter().flat_map(|base| &base.own);
+        self.ops.iter().chain(own).try_for_each(Op::fits)?;
         self.key.as_deref().map_or(Ok(()), key_fits)?;
         let start = out.len();
         out.push(VERSION);
@@ -185,9 +186,11 @@ macro_rules! fields {
     };
 }
 
+pub(crate) use fields;
+
 fields!(Transaction { time, origin, key, base, ops });
 fields!(Origin { program, pid, host, kind });
-fields!(Base { text, against, revision });
+fields!(Base { text, against, revision, own, conflicts });
 
 impl Wire for OriginKind {
     fn put(&self, to: &mut Output<'_>) {

@@ -18,7 +18,13 @@ fn one_of_everything() -> (Transaction, Vec<u8>) {
         time: 0x0102_0304_0506_0708,
         origin: Origin { program: "cfgwal".into(), pid: 300, host: "box".into(), kind: OriginKind::File },
         key: Some("k1".into()),
-        base: Some(Base { text: [0xaa; 16], against: [0xbb; 16], revision: 41 }),
+        base: Some(Base {
+            text: [0xaa; 16],
+            against: [0xbb; 16],
+            revision: 41,
+            own: vec![Op::remove("o")],
+            conflicts: vec![Path::parse("c").unwrap()],
+        }),
         ops: vec![
             Op::set("a[1]", json!({"n": null, "f": false, "t": true, "i": (-2), "d": (Number::parse("1.0").unwrap())})),
             Op::remove("a"),
@@ -44,21 +50,21 @@ fn one_of_everything() -> (Transaction, Vec<u8>) {
         &[1],
         &[0xaa; 16],
         &[0xbb; 16],
-        &[41],                                                               // Base.
-        &[11],                                                               // So many ops:
-        b"\x01\x02\x00\x01a\x01\x01",                                        // set a[1],
+        b"\x29\x01\x02\x01\x00\x01o\x01\x01\x00\x01c", // Base.
+        &[11],                                         // So many ops:
+        b"\x01\x02\x00\x01a\x01\x01",                  // set a[1],
         b"\x07\x05\x01n\x00\x01f\x01\x01t\x02\x01i\x03\x03\x01d\x04\x031.0", // an object of five,
-        b"\x02\x01\x00\x01a",                                                // remove,
-        b"\x03\x00\x06\x02\x05\x01x\x06\x00",                                // merge,
-        b"\x04\x01\x00\x01n\x03\xfb\xf4\x01",                                // increment,
-        b"\x05\x01\x00\x01p\x05\x01v\x01\x03\x01",                           // push,
-        b"\x06\x02\x00\x01a\x00\x01-\x03\xfc\xe0\x22\x02\x00",               // insert,
-        b"\x07\x01\x00\x01a\x01\x00\x01b",                                   // move,
-        b"\x08\x01\x00\x01t\x01\x03\x02",                                    // test,
-        b"\x08\x01\x00\x01t\x00",                                            // test for absence,
-        b"\x09\x01\x00\x01p\x03\x02\x01\x01q",                               // place before another,
-        b"\x09\x01\x00\x01p\x03\x02\x00",                                    // place last.
-        &[1],                                                                // The end.
+        b"\x02\x01\x00\x01a",                          // remove,
+        b"\x03\x00\x06\x02\x05\x01x\x06\x00",          // merge,
+        b"\x04\x01\x00\x01n\x03\xfb\xf4\x01",          // increment,
+        b"\x05\x01\x00\x01p\x05\x01v\x01\x03\x01",     // push,
+        b"\x06\x02\x00\x01a\x00\x01-\x03\xfc\xe0\x22\x02\x00", // insert,
+        b"\x07\x01\x00\x01a\x01\x00\x01b",             // move,
+        b"\x08\x01\x00\x01t\x01\x03\x02",              // test,
+        b"\x08\x01\x00\x01t\x00",                      // test for absence,
+        b"\x09\x01\x00\x01p\x03\x02\x01\x01q",         // place before another,
+        b"\x09\x01\x00\x01p\x03\x02\x00",              // place last.
+        &[1],                                          // The end.
     ]
     .concat();
     (transaction, bytes)
