@@ -499,6 +499,26 @@ impl Materialiser<'_> {
     }
 }
 
+/// The state as it will be once a hand edit has been taken over; `at` gives the states of older revisions.
+pub(crate) fn with_hand_edit(
+    version: &Version,
+    theirs: &State,
+    mut at: impl FnMut(u64) -> Result<State, Error>,
+) -> Result<State, Error> {
+    let mut bases = Vec::new();
+    for known in version.texts.iter() {
+        bases.push(known.stands_for.state(&mut at)?);
+    }
+    if bases.is_empty() {
+        bases.push(State::new(Value::object()));
+    } else if bases.iter().all(|base| reconcile::drops_most(base, theirs)) {
+        // It is held back until someone says that it is meant.
+        return Ok(version.state.clone());
+    }
+    let (base, theirs) = reconcile::theirs_on(&bases, theirs);
+    Ok(State::merge3(&base, &version.state, &theirs).0)
+}
+
 /// A new text on disk that is not in its place yet.
 struct Beside {
     name: String,

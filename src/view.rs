@@ -8,7 +8,7 @@ use crate::document::{self, Format, Invalid};
 use crate::error::{Damage, Error, Holder};
 use crate::frame::FrameKind;
 use crate::journal::{self, Preview};
-use crate::materialise::{Behind, ConfigFile, FileStatus};
+use crate::materialise::{self, Behind, ConfigFile, FileStatus};
 use crate::note::hash_text;
 use crate::op::Transaction;
 use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Standing};
@@ -23,6 +23,7 @@ pub struct View {
     config: ConfigFile,
     dir: Option<PathBuf>,
     plan: LogPlan,
+    state: State,
     file: FileStatus,
     hand_edit: Option<Result<State, Invalid>>,
     holder: Option<Holder>,
@@ -126,8 +127,8 @@ impl View {
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         let mut plan = recovery::empty_plan();
         plan.version.state = State::new(value);
-        let file = FileStatus::Current { revision: 0 };
-        Ok(View { config, dir: None, plan, file, hand_edit: None, holder: None, snapshot: None })
+        let (file, state) = (FileStatus::Current { revision: 0 }, plan.version.state.clone());
+        Ok(View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None })
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
@@ -135,7 +136,12 @@ impl View {
         let plan = recovery::plan(&evidence, Look::Beside)?;
         let (file, hand_edit) = look_at_file(&config, &plan)?;
         let snapshot = plan.snapshot;
-        Ok(View { config, dir: Some(dir), plan, file, hand_edit, holder, snapshot })
+        let state = plan.version.state.clone();
+        let mut view = View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot };
+        if let Some(Ok(theirs)) = &view.hand_edit {
+            view.state = materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))?;
+        }
+        Ok(view)
     }
 
     /// The newest durable revision.
@@ -143,9 +149,10 @@ impl View {
         self.plan.version.revision()
     }
 
-    /// The state at that revision; over damage, the last one that can be read.
+    /// The state at that revision, with what a hand edit of the file changed since, if it will be taken over; over damage,
+    /// the last one that can be read.
     pub fn state(&self) -> &State {
-        &self.plan.version.state
+        &self.state
     }
 
     /// What the file's own text says, if someone changed it by hand.
@@ -168,9 +175,13 @@ impl View {
     /// # Errors
     /// [`Error::NoSuchRevision`] if the log no longer holds it, [`Error::Io`].
     pub fn at(&self, revision: u64) -> Result<State, Error> {
+        self.logged_at(revision)
+    }
+
+    fn logged_at(&self, revision: u64) -> Result<State, Error> {
         let newest = self.revision();
         if revision == newest {
-            return Ok(self.state().clone());
+            return Ok(self.plan.version.state.clone());
         }
         let evidence = self.everything()?;
         let oldest =
