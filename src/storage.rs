@@ -99,8 +99,8 @@ pub(crate) trait Page: Send + Sync {
     fn words(&self) -> &[AtomicU64; PAGE_WORDS];
     /// Wait until somebody wakes the word, its low half is no longer `seen`, or the time is over.
     fn wait(&self, word: usize, seen: u32, timeout: Duration);
-    /// Wake everybody who waits for this word.
-    fn wake(&self, word: usize);
+    /// Wake at most so many of those who wait for this word.
+    fn wake(&self, word: usize, most: u32);
 }
 
 /// 64-bit words in a [`Page`].

@@ -342,8 +342,8 @@ impl Page for OsPage {
         let _ = futex::wait(self.low_half(word), futex::Flags::empty(), seen, Some(&timeout));
     }
 
-    fn wake(&self, word: usize) {
-        let _ = futex::wake(self.low_half(word), futex::Flags::empty(), i32::MAX as u32);
+    fn wake(&self, word: usize, most: u32) {
+        let _ = futex::wake(self.low_half(word), futex::Flags::empty(), most);
     }
 }
 

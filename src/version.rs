@@ -1,0 +1,132 @@
+//! Everything that the log says up to one place in it: the state, and what must be remembered beside it.
+//!
+//! Pure: a version is made from a snapshot and changes by the frames that follow. Copies share all but what differs.
+
+use std::sync::Arc;
+
+use crate::frame::{Fault, Frame, FrameKind};
+use crate::note::{Note, TextHash};
+use crate::op::Transaction;
+use crate::segment::Cursor;
+use crate::state::{Applied, Refusal, State};
+use crate::value::{OrderedMap, Value};
+
+/// How many idempotency keys are remembered: the newest.
+pub(crate) const KEYS_MAX: usize = 10_000;
+/// How many texts may stand in the file at once before the oldest is taken for gone. Two are normal after a crash.
+const TEXTS_MAX: usize = 16;
+
+/// What the first use of an idempotency key did.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Remembered {
+    pub revision: u64,
+    pub results: Arc<[Option<Value>]>,
+}
+
+/// A text that the config file may show, and what it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KnownText {
+    pub hash: TextHash,
+    pub stands_for: StandsFor,
+}
+
+/// The state that a text of the config file parses to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum StandsFor {
+    /// The state at a revision of the log.
+    Revision(u64),
+    /// A state that a snapshot carried, at the revision it carried it for.
+    Snapshot(u64, State),
+}
+
+impl StandsFor {
+    pub(crate) fn revision(&self) -> u64 {
+        match self {
+            StandsFor::Revision(revision) | StandsFor::Snapshot(revision, _) => *revision,
+        }
+    }
+}
+
+/// A place in the log and all that holds there.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    /// The segment that the cursor is in.
+    pub segment: u64,
+    pub cursor: Cursor,
+    pub state: State,
+    /// By idempotency key, oldest first.
+    pub keys: OrderedMap<Remembered>,
+    /// What the config file may show; empty: no file was ever shown.
+    pub texts: Arc<[KnownText]>,
+    /// The exchange under way, if the log says that one began and not that it ended: the name beside the file.
+    pub showing: Option<Arc<str>>,
+}
+
+impl Version {
+    pub(crate) fn revision(&self) -> u64 {
+        self.cursor.revision
+    }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.cursor.sequence
+    }
+
+    /// The text with this hash, if the file may show it.
+    pub(crate) fn known(&self, hash: &TextHash) -> Option<&KnownText> {
+        self.texts.iter().rev().find(|text| text.hash == *hash)
+    }
+
+    /// Go on by one frame. A frame that checks and cannot be understood or does not fit is [`Fault::Content`].
+    pub(crate) fn advance(&mut self, frame: &Frame<'_>, behind: Cursor) -> Result<(), Fault> {
+        match frame.fields.kind {
+            FrameKind::Edit => {
+                let transaction = Transaction::decode(frame.payload).map_err(|_| Fault::Content)?;
+                self.edit(&transaction).map_err(|_| Fault::Content)?;
+            }
+            FrameKind::Note => self.note(Note::decode(frame.payload)?),
+        }
+        self.cursor = behind;
+        Ok(())
+    }
+
+    /// Apply a transaction that becomes the next revision; nothing changes if it is refused.
+    pub(crate) fn edit(&mut self, transaction: &Transaction) -> Result<Applied, Refusal> {
+        let applied = self.state.apply(&transaction.ops)?;
+        let revision = self.cursor.revision + 1;
+        if let Some(key) = &transaction.key {
+            let results = applied.results.clone().into();
+            self.keys.insert(key, Remembered { revision, results });
+            while self.keys.len() > KEYS_MAX {
+                self.keys.pop_front();
+            }
+        }
+        if let Some(base) = &transaction.base {
+            self.may_show(KnownText { hash: base.text, stands_for: StandsFor::Revision(revision) });
+        }
+        Ok(applied)
+    }
+
+    /// Remember what a note says.
+    pub(crate) fn note(&mut self, note: Note) {
+        match note {
+            Note::Showing { new, revision, name, .. } => {
+                self.may_show(KnownText { hash: new, stands_for: StandsFor::Revision(revision) });
+                self.showing = Some(name.into());
+            }
+            Note::Shown { text, revision } => {
+                let stands_for = match self.known(&text) {
+                    Some(known) => known.stands_for.clone(),
+                    None => StandsFor::Revision(revision),
+                };
+                self.texts = Arc::new([KnownText { hash: text, stands_for }]);
+                self.showing = None;
+            }
+        }
+    }
+
+    fn may_show(&mut self, text: KnownText) {
+        let kept = self.texts.iter().filter(|known| known.hash != text.hash);
+        let skip = (kept.clone().count() + 1).saturating_sub(TEXTS_MAX);
+        self.texts = kept.skip(skip).cloned().chain([text.clone()]).collect();
+    }
+}
