@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cfgwal::document::{self, Format, Invalid};
 use cfgwal::{Path, Value};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
@@ -118,7 +119,9 @@ pub fn read(arguments: Vec<OsString>) -> Result<Cli, u8> {
     let json = arguments.iter().any(|argument| argument == "--json");
     Cli::try_parse_from(arguments).map_err(|error| {
         if error.use_stderr() && json {
-            complain_json("error", Failure::Usage(error.to_string().trim_end().to_owned()).to_value());
+            let message = error.to_string();
+            let message = message.trim_end().trim_start_matches("error: ").to_owned();
+            complain_json("error", Failure::Usage(message).to_value());
         } else {
             // Who closed the stream does not want to know.
             let _ = error.print();
@@ -132,12 +135,17 @@ pub fn path(text: &str) -> Result<Path, Failure> {
     Path::parse(text).map_err(|error| Failure::Usage(format!("`{text}` is no path: {error}")))
 }
 
+/// A text that is JSON as RFC 8259 has it, whatever the format of the config file.
+pub fn json(text: &str) -> Result<Value, Invalid> {
+    document::parse(Format::Json, text.as_bytes())
+}
+
 /// A VALUE: JSON where it parses, else a string. The second is what to tell who may have meant JSON.
 pub fn value(text: &str, as_string: bool) -> (Value, Option<String>) {
     if as_string {
         return (Value::from(text), None);
     }
-    match Value::parse_json(text) {
+    match json(text) {
         Ok(value) => (value, None),
         Err(invalid) => {
             let meant = text.trim_start().starts_with(['{', '[', '"']);

@@ -122,7 +122,10 @@ impl Reader {
             let goes_on = match lines.next() {
                 Ok(None) => false,
                 Ok(Some(line)) => self.take(line),
-                Err(error) => self.queue(None, What::Broken(error), false) && false,
+                Err(error) => {
+                    self.queue(None, What::Broken(error), false);
+                    false
+                }
             };
             if !goes_on {
                 return;

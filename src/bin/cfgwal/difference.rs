@@ -6,8 +6,7 @@
 use std::path::Path;
 
 use cfgwal::document::{self, Format};
-use cfgwal::secret::{self, MASK};
-use cfgwal::{Map, Preview, Value};
+use cfgwal::{MASK, Map, Preview, Value};
 use clap::builder::styling::AnsiColor;
 use similar::{ChangeTag, TextDiff};
 
@@ -64,8 +63,8 @@ fn texts(preview: &Preview, show_secrets: bool) -> Result<(String, String), Fail
         Some(value) => document::patch(format, bytes, &value).map_err(|why| Failure::Unmaskable(why.to_string())),
         None => Ok(Vec::new()),
     };
-    let masked_old = old.as_ref().map(|old| secret::masked(&root, old));
-    let masked_new = new.as_ref().map(|new| mark(&secret::masked(&root, new), old.as_ref(), new));
+    let masked_old = old.as_ref().map(|old| cfgwal::masked(&root, old));
+    let masked_new = new.as_ref().map(|new| mark(&cfgwal::masked(&root, new), old.as_ref(), new));
     Ok((text(&hide(&preview.before, masked_old)?), text(&hide(&preview.after, masked_new)?)))
 }
 

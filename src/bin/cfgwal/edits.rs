@@ -6,7 +6,7 @@ use std::io::Read;
 
 use apply::Apply;
 pub use apply::{behind, settle};
-use cfgwal::limits::RECORD_MAX;
+use cfgwal::RECORD_MAX;
 use cfgwal::{Number, Op, Value};
 use clap::Args;
 
@@ -70,30 +70,27 @@ impl Unset {
 /// Merge a JSON patch (RFC 7396): objects deep, null removes, arrays replace
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "cfgwal merge [OPTIONS] [PATH] <JSON>",
+    allow_missing_positional = true,
     after_help = "\
 Examples:
   cfgwal merge server '{\"port\": 8080, \"debug\": null}'
   cfgwal merge - < patch.json"
 )]
 pub struct Merge {
-    /// What is patched, the whole config if left out, and the patch; `-` reads it from standard input
-    #[arg(num_args = 1..=2, required = true, value_names = ["PATH", "JSON"])]
-    words: Vec<String>,
+    /// What is patched; the whole config if left out
+    path: Option<String>,
+    /// The patch; `-` reads it from standard input
+    #[arg(value_name = "JSON")]
+    patch: String,
     #[command(flatten)]
     apply: Apply,
 }
 
 impl Merge {
     pub fn run(self, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
-        let (path, patch) = match self.words.as_slice() {
-            [patch] => ("", patch),
-            [path, patch, ..] => (path.as_str(), patch),
-            [] => return Err(Failure::Usage("what is to be merged?".to_owned())),
-        };
-        let path = arguments::path(path)?;
-        let patch = if patch == "-" { standard_input()? } else { patch.clone() };
-        let value = Value::parse_json(&patch)
+        let path = arguments::path(self.path.as_deref().unwrap_or(""))?;
+        let patch = if self.patch == "-" { standard_input()? } else { self.patch };
+        let value = arguments::json(&patch)
             .map_err(|invalid| Failure::Usage(format!("the patch does not parse as JSON: {invalid}")))?;
         self.apply.run(Op::Merge { path, value }, context, out)
     }

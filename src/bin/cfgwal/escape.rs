@@ -66,7 +66,7 @@ mod tests {
         let value = cfgwal::Value::from("\u{9b}31m \u{202e}fdp\u{2028}\u{7f}");
         let shown = escape(&value.to_string(), Spelling::Json).into_owned();
         assert!(shown.is_ascii(), "{shown}");
-        assert_eq!(cfgwal::Value::parse_json(&shown).expect("still JSON"), value);
+        assert_eq!(crate::arguments::json(&shown).expect("still JSON"), value);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use cfgwal::{Error, Path, Refusal, Value, secret};
+use cfgwal::{Error, Path, Refusal, Value};
 
 use crate::exit::Exit;
 
@@ -68,7 +68,7 @@ pub enum Failure {
 
 /// How a message calls a path: the root has no text of its own.
 fn name(path: &Path) -> String {
-    if path.is_root() { "the root".to_owned() } else { path.to_string() }
+    if path.is_empty() { "the root".to_owned() } else { path.to_string() }
 }
 
 impl Failure {
@@ -142,7 +142,7 @@ fn describe(error: &Error, fields: &mut Vec<(&'static str, Value)>) {
             }
         }
         Error::Refused(Refusal::Precondition { path, expected, found }) => {
-            let shown = |value: &Option<Value>| value.as_ref().map_or(Value::Null, |value| secret::masked(path, value));
+            let shown = |value: &Option<Value>| value.as_ref().map_or(Value::Null, |value| cfgwal::masked(path, value));
             fields.extend([
                 ("path", Value::from(path.to_string())),
                 ("expected", shown(expected)),

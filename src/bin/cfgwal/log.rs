@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cfgwal::{Entry, Op, OriginKind, Path, Transaction, Value, secret};
+use cfgwal::{Entry, Op, OriginKind, Path, Transaction, Value};
 use clap::Args;
 use jiff::{Span, Timestamp, Zoned};
 
@@ -88,7 +88,7 @@ fn touches(op: &Op, path: &Path) -> bool {
 
 /// The value as it may be shown.
 fn shown(path: &Path, value: &Value, show_secrets: bool) -> Value {
-    if show_secrets { value.clone() } else { secret::masked(path, value) }
+    if show_secrets { value.clone() } else { cfgwal::masked(path, value) }
 }
 
 /// One op for people.

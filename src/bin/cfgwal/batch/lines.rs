@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use cfgwal::limits::RECORD_MAX;
+use cfgwal::RECORD_MAX;
 
 use crate::failure::Failure;
 

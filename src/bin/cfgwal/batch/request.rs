@@ -63,7 +63,7 @@ pub fn parse(line: &[u8]) -> Line {
         Ok(text) => text,
         Err(error) => return nonsense(format!("the line is not UTF-8: {error}")),
     };
-    match Value::parse_json(text) {
+    match crate::arguments::json(text) {
         Ok(Value::Object(map)) => Line { id: map.get("id").cloned(), request: read(&map) },
         Ok(value) => nonsense(format!("the line is a JSON {}, not an object", value.kind())),
         Err(invalid) => nonsense(format!("the line does not parse, column {}: {}", invalid.column, invalid.why)),

@@ -1,6 +1,6 @@
 //! [`Apply`]: how an edit is made, whichever it is.
 
-use cfgwal::{Ack, FileStatus, Journal, Op, Preview, Transaction, Value};
+use cfgwal::{Ack, FileStatus, Journal, Op, Transaction, Value};
 use clap::Args;
 
 use crate::arguments;
