@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::document::Invalid;
 use crate::frame::Fault;
-use crate::state::Refusal;
+use crate::op::Refusal;
 
 /// Who holds a lock, as far as it said so.
 #[derive(Debug, Clone, PartialEq, Eq)]

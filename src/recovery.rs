@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Damage, DamageKind, Error};
-use crate::frame::{self, Fault, Seed};
+use crate::frame::{self, Fault, Frame, Seed};
 use crate::segment::{self, BLOCK, Cursor, Header, HeaderFault};
 use crate::snapshot::{self, Snapshot, SnapshotFault};
 use crate::state::State;
@@ -159,7 +159,7 @@ pub(crate) struct LogPlan {
     /// Where the replay began.
     pub snapshot: Option<(u64, u64)>,
     /// What the newest intact snapshot says the file showed.
-    pub shown: Option<Arc<[u8]>>,
+    pub shown: Option<Arc<str>>,
     /// Edits replayed after the snapshot.
     pub records: u64,
     pub segments: Vec<String>,
@@ -276,8 +276,18 @@ fn is_leftover(name: &str) -> bool {
 
 /// What the evidence says. Pure and total: every input gives a plan or a typed error.
 pub(crate) fn plan(evidence: &Evidence, look: Look) -> Result<LogPlan, Error> {
+    plan_until(evidence, look, u64::MAX, &mut |_| ())
+}
+
+/// The plan for a log that ends at a revision; `visit` sees every frame that is replayed.
+pub(crate) fn plan_until(
+    evidence: &Evidence,
+    look: Look,
+    last_revision: u64,
+    visit: &mut dyn FnMut(&Frame<'_>),
+) -> Result<LogPlan, Error> {
     refuse_newer(evidence)?;
-    let mut replay = Replay::new(evidence, look);
+    let mut replay = Replay::new(evidence, look, last_revision, visit);
     replay.run();
     Ok(replay.finish())
 }
@@ -307,11 +317,14 @@ struct Replay<'a> {
     plan: LogPlan,
     /// The highest sequence that a snapshot's header or the watermark of this boot calls durable.
     vouched: u64,
+    last_revision: u64,
+    visit: &'a mut dyn FnMut(&Frame<'_>),
 }
 
 impl<'a> Replay<'a> {
-    fn new(evidence: &'a Evidence, look: Look) -> Replay<'a> {
-        let base = evidence.snapshots.iter().find_map(|(_, snapshot, len)| Some((snapshot.as_ref().ok()?, *len)));
+    fn new(evidence: &'a Evidence, look: Look, last_revision: u64, visit: &'a mut dyn FnMut(&Frame<'_>)) -> Replay<'a> {
+        let base = evidence.snapshots.iter().filter(|(revision, _, _)| *revision <= last_revision);
+        let base = base.clone().find_map(|(_, snapshot, len)| Some((snapshot.as_ref().ok()?, *len)));
         let version = base.map_or_else(empty_version, |(snapshot, _)| snapshot.version.clone());
         let store = base.map(|(snapshot, _)| snapshot.header.store);
         let store = store.or_else(|| evidence.segments.iter().find_map(|found| Some(found.header.ok()?.store)));
@@ -351,7 +364,7 @@ impl<'a> Replay<'a> {
             last_segment: evidence.segments.last().map_or(0, |found| found.number),
             highest,
         };
-        Replay { evidence, look, plan, vouched }
+        Replay { evidence, look, plan, vouched, last_revision, visit }
     }
 
     fn run(&mut self) {
@@ -423,6 +436,9 @@ impl<'a> Replay<'a> {
             _ => until,
         };
         let fault = loop {
+            if self.plan.version.revision() >= self.last_revision {
+                return false;
+            }
             if self.plan.version.sequence() >= end {
                 break None;
             }
@@ -467,6 +483,7 @@ impl<'a> Replay<'a> {
         let frame = frame::decode(rest, seed)?;
         let behind = plan.version.cursor.after(&frame)?;
         let edits_before = plan.version.revision();
+        (self.visit)(&frame);
         plan.version.advance(&frame, behind)?;
         plan.records += plan.version.revision() - edits_before;
         plan.highest = (plan.highest.0.max(behind.sequence), plan.highest.1.max(behind.revision));

@@ -15,7 +15,7 @@ use crate::segment::{BLOCK, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, Open, Rename, Storage};
 use crate::value::{OrderedMap, Value};
-use crate::version::{KnownText, Remembered, StandsFor, Version};
+use crate::version::{KnownText, Remembered, Showing, StandsFor, Version};
 
 const MAGIC: [u8; 8] = *b"CFGWALSN";
 const NAME: &str = "snapshot-";
@@ -51,37 +51,43 @@ pub(crate) enum SnapshotFault {
 }
 
 /// The body. Fields are never changed within a format version.
-#[derive(bincode::Encode, bincode::Decode)]
 struct Body {
     state: Value,
     texts: Vec<BodyText>,
     keys: Vec<BodyKey>,
-    showing: Option<String>,
+    showing: Option<BodyShowing>,
     /// What the config file showed when the snapshot was written.
-    shown: Option<Vec<u8>>,
+    shown: Option<String>,
 }
+codec::fields!(Body { state, texts, keys, showing, shown });
 
-#[derive(bincode::Encode, bincode::Decode)]
 struct BodyText {
     hash: TextHash,
     revision: u64,
     /// `None`: the snapshot's own state.
     state: Option<Value>,
 }
+codec::fields!(BodyText { hash, revision, state });
 
-#[derive(bincode::Encode, bincode::Decode)]
 struct BodyKey {
     key: String,
     revision: u64,
     results: Vec<Option<Value>>,
 }
+codec::fields!(BodyKey { key, revision, results });
+
+struct BodyShowing {
+    name: String,
+    creates: bool,
+}
+codec::fields!(BodyShowing { name, creates });
 
 /// A snapshot in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub header: Header,
     pub version: Version,
-    pub shown: Option<Arc<[u8]>>,
+    pub shown: Option<Arc<str>>,
 }
 
 /// The name of a snapshot's file.
@@ -146,7 +152,7 @@ pub(crate) fn encode(
     version: &Version,
     next_segment: u64,
     created: u64,
-    shown: Option<&[u8]>,
+    shown: Option<&str>,
     state_of: &mut dyn FnMut(&StandsFor) -> Result<State, Error>,
 ) -> Result<Vec<u8>, Error> {
     let mut texts = Vec::new();
@@ -168,8 +174,8 @@ pub(crate) fn encode(
         state: version.state.root().clone(),
         texts,
         keys,
-        showing: version.showing.as_deref().map(str::to_owned),
-        shown: shown.map(<[u8]>::to_vec),
+        showing: version.showing.as_ref().map(|showing| BodyShowing { name: showing.name.to_string(), creates: showing.creates }),
+        shown: shown.map(str::to_owned),
     };
     let mut bytes = vec![0; HEADER_LEN];
     codec::encode(&body, &mut bytes);
@@ -211,7 +217,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
         texts: texts.collect(),
         state,
         keys,
-        showing: body.showing.map(Into::into),
+        showing: body.showing.map(|showing| Showing { name: showing.name.into(), creates: showing.creates }),
     };
     Ok(Snapshot { header, version, shown: body.shown.map(Into::into) })
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::frame::{Fault, Frame, FrameKind};
 use crate::note::{Note, TextHash};
-use crate::op::Transaction;
+use crate::op::{Refusal, Transaction};
 use crate::segment::Cursor;
-use crate::state::{Applied, Refusal, State};
+use crate::state::{Applied, State};
 use crate::value::{OrderedMap, Value};
 
 /// How many idempotency keys are remembered: the newest.
@@ -58,8 +58,17 @@ pub(crate) struct Version {
     pub keys: OrderedMap<Remembered>,
     /// What the config file may show; empty: no file was ever shown.
     pub texts: Arc<[KnownText]>,
-    /// The exchange under way, if the log says that one began and not that it ended: the name beside the file.
-    pub showing: Option<Arc<str>>,
+    /// The exchange under way, if the log says that one began and not that it ended.
+    pub showing: Option<Showing>,
+}
+
+/// An exchange of which nobody knows yet how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Showing {
+    /// The file beside the config file.
+    pub name: Arc<str>,
+    /// There was no config file before.
+    pub creates: bool,
 }
 
 impl Version {
@@ -95,7 +104,7 @@ impl Version {
         let revision = self.cursor.revision + 1;
         if let Some(key) = &transaction.key {
             let results = applied.results.clone().into();
-            self.keys.insert(key, Remembered { revision, results });
+            self.keys.insert(key.as_str(), Remembered { revision, results });
             while self.keys.len() > KEYS_MAX {
                 self.keys.pop_front();
             }
@@ -109,17 +118,26 @@ impl Version {
     /// Remember what a note says.
     pub(crate) fn note(&mut self, note: Note) {
         match note {
-            Note::Showing { new, revision, name, .. } => {
+            Note::Showing { old, new, revision, name } => {
                 self.may_show(KnownText { hash: new, stands_for: StandsFor::Revision(revision) });
-                self.showing = Some(name.into());
+                self.showing = Some(Showing { name: name.into(), creates: old.is_none() });
             }
             Note::Shown { text, revision } => {
                 let stands_for = match self.known(&text) {
-                    Some(known) => known.stands_for.clone(),
-                    None => StandsFor::Revision(revision),
+                    Some(known) if known.stands_for.revision() == revision => known.stands_for.clone(),
+                    _ => StandsFor::Revision(revision),
                 };
                 self.texts = Arc::new([KnownText { hash: text, stands_for }]);
                 self.showing = None;
+            }
+            Note::Settled { text } => {
+                let created = self.showing.take().is_some_and(|showing| showing.creates);
+                match text.and_then(|hash| self.known(&hash).cloned()) {
+                    Some(known) => self.texts = Arc::new([known]),
+                    // It never came to be.
+                    None if created => self.texts = Arc::new([]),
+                    None => {}
+                }
             }
         }
     }
