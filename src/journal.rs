@@ -231,7 +231,15 @@ impl Journal {
     /// # Errors
     /// [`Error::Refused`] if it could not be written whatever the state; all else comes from waiting.
     pub fn submit(&self, edit: impl Into<Transaction>) -> Result<Pending, Error> {
-        let edit = self.inner.prepare(edit.into(), None)?;
+        self.submit_expecting(edit, None)
+    }
+
+    /// Begin an edit that is refused unless the revision right before it is the expected one.
+    ///
+    /// # Errors
+    /// As [`submit`](Journal::submit).
+    pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
+        let edit = self.inner.prepare(edit.into(), revision)?;
         let slot = self.inner.queue.push(edit.clone());
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
             self.inner.queue.drive_once(&self.inner.log);

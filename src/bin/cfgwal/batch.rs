@@ -80,11 +80,15 @@ pub fn run(args: &Batch, context: &Context, out: &mut Terminal) -> Result<Exit, 
     let journal = context.options().open(&file)?;
     let (queue, answers) = mpsc::sync_channel(IN_FLIGHT);
     let reader = Reader { journal: journal.clone(), queue };
-    // It is not joined: when nobody reads the answers any more, it may wait for input for ever.
-    thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run()).map_err(Failure::Input)?;
+    let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run()).map_err(Failure::Input)?;
     let served = Server { journal: journal.clone(), file }.run(&answers, out);
-    // The reader, if it is still there, finds the queue closed.
     drop(answers);
+    // Unless the input ended, the reader may wait for more of it for ever.
+    if let Ok(Ended::Input) = served
+        && let Err(panic) = reader.join()
+    {
+        std::panic::resume_unwind(panic);
+    }
     let settled = settle(journal, context, out);
     served.and(settled)
 }
@@ -144,8 +148,8 @@ impl Reader {
             Err(nonsense) => self.queue(id, What::Refused(nonsense), false),
             Ok(Request::Query(query)) => self.queue(id, What::Query(query), true),
             Ok(Request::Edit(edit)) => {
-                let shape = edit.shape;
-                let what = match self.journal.submit(edit.into_transaction()) {
+                let (shape, expected) = (edit.shape, edit.if_revision);
+                let what = match self.journal.submit_expecting(edit.into_transaction(), expected) {
                     Ok(pending) => What::Edit(pending, shape),
                     Err(error) => What::Refused(error.into()),
                 };
@@ -162,6 +166,13 @@ impl Reader {
     }
 }
 
+/// Why there are no more answers.
+enum Ended {
+    Input,
+    /// Nobody reads them.
+    Output,
+}
+
 /// Gives the answers.
 struct Server {
     journal: Journal,
@@ -169,7 +180,7 @@ struct Server {
 }
 
 impl Server {
-    fn run(self, items: &Receiver<Item>, out: &mut Terminal) -> Result<Exit, Failure> {
+    fn run(self, items: &Receiver<Item>, out: &mut Terminal) -> Result<Ended, Failure> {
         let (mut lines, mut failed) = (0_u64, 0_u64);
         for Item { id, what, answered } in items {
             let answer = match what {
@@ -181,7 +192,7 @@ impl Server {
                 // What was read is acknowledged all the same, though nobody hears of it.
                 items.try_iter().for_each(|item| drop(self.answer(item.what)));
                 return match failure {
-                    Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
+                    Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Ended::Output),
                     failure => Err(failure),
                 };
             }
@@ -191,7 +202,7 @@ impl Server {
         if failed > 0 {
             out.warn(&format!("{failed} of {lines} lines failed; their answers say why"));
         }
-        Ok(Exit::Done)
+        Ok(Ended::Input)
     }
 
     fn answer(&self, what: What) -> Result<answer::Fields, Failure> {
@@ -206,12 +217,12 @@ impl Server {
     fn query(&self, query: &Query) -> Result<answer::Fields, Failure> {
         match query {
             Query::Get(path) => {
-                let snapshot = self.journal.snapshot();
+                let snapshot = self.journal.snapshot()?;
                 let value = snapshot.get(path).ok_or_else(|| self.not_there(path))?;
                 Ok(answer::value(snapshot.revision(), value))
             }
             Query::Materialise => self.shown(&self.journal.materialise()?),
-            Query::Compact => self.shown(&self.journal.compact()?.file),
+            Query::Compact => self.shown(&self.journal.compact()?.1),
         }
     }
 

@@ -29,13 +29,13 @@ pub fn run(args: &Compact, context: &Context, out: &mut Terminal) -> Result<Exit
     let file = context.file()?;
     if args.dry_run {
         // No ops: what remains is what the file lacks.
-        let preview = context.view()?.preview(Transaction::new())?;
-        return difference::show(&preview, &file, out);
+        let view = context.view()?;
+        let preview = view.preview(Transaction::new(), None)?;
+        return difference::show(&preview, view.format(), &file, out);
     }
     let progress = Progress::start(out, format!("compacting {}", file.display()));
     let journal = context.journal()?;
-    let done = journal.compact()?;
-    let status = journal.close()?;
+    let (done, status) = journal.compact()?;
     drop(progress);
     if out.json() {
         out.value(&to_value(&done))?;

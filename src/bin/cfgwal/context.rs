@@ -59,7 +59,7 @@ impl Context {
 
     /// How this command opens journals.
     pub fn options(&self) -> Options {
-        Journal::options().lock_timeout(self.lock_timeout).origin_program(format!("cfgwal {}", self.verb))
+        Journal::options().lock_timeout(self.lock_timeout).command(format!("cfgwal {}", self.verb))
     }
 
     /// The journal, for one edit: the file is made current when it is closed.

@@ -20,12 +20,12 @@ const LONG: usize = 400;
 const AROUND: usize = 60;
 
 /// Prints what an edit would do. Nothing is printed for no change, as `diff` does it.
-pub fn show(preview: &Preview, file: &Path, out: &mut Terminal) -> Result<Exit, Failure> {
+pub fn show(preview: &Preview, format: Format, file: &Path, out: &mut Terminal) -> Result<Exit, Failure> {
     if out.json() {
-        out.value(&to_value(preview, file, out)?)?;
+        out.value(&to_value(preview, format, file, out)?)?;
         return Ok(Exit::Done);
     }
-    let (before, after) = texts(preview, out.show_secrets())?;
+    let (before, after) = texts(preview.before.as_deref(), &preview.after, format, out.show_secrets())?;
     for (colour, line) in lines(&before, &after, file, preview.revision, out.is_watched()) {
         match colour {
             Some(colour) => out.coloured(colour, &line)?,
@@ -36,13 +36,13 @@ pub fn show(preview: &Preview, file: &Path, out: &mut Terminal) -> Result<Exit, 
 }
 
 /// The same for programs.
-pub fn to_value(preview: &Preview, file: &Path, out: &Terminal) -> Result<Value, Failure> {
-    let (before, after) = texts(preview, out.show_secrets())?;
+pub fn to_value(preview: &Preview, format: Format, file: &Path, out: &Terminal) -> Result<Value, Failure> {
+    let (before, after) = texts(preview.before.as_deref(), &preview.after, format, out.show_secrets())?;
     let lines = lines(&before, &after, file, preview.revision, false);
     let diff: String = lines.iter().flat_map(|(_, line)| [line.as_str(), "\n"]).collect();
     let mut fields = vec![
         ("revision", Value::from(preview.revision)),
-        ("changed", Value::from(preview.before != preview.after)),
+        ("changed", Value::from(preview.before.as_deref() != Some(&preview.after))),
         ("diff", Value::from(diff)),
     ];
     let value = preview.results.iter().rev().find_map(Option::as_ref);
@@ -50,30 +50,31 @@ pub fn to_value(preview: &Preview, file: &Path, out: &Terminal) -> Result<Value,
     Ok(fields.into_iter().collect())
 }
 
-/// Both texts, fit to be shown.
-fn texts(preview: &Preview, show_secrets: bool) -> Result<(String, String), Failure> {
+/// Both texts, fit to be shown. A file that does not exist yet has none.
+fn texts(
+    before: Option<&[u8]>,
+    after: &[u8],
+    format: Format,
+    show_secrets: bool,
+) -> Result<(String, String), Failure> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if show_secrets {
-        return Ok((text(&preview.before), text(&preview.after)));
+        return Ok((before.map_or_else(String::new, text), text(after)));
     }
-    let format = preview.format;
-    let (old, new) = (read(format, &preview.before)?, read(format, &preview.after)?);
     let root = cfgwal::Path::root();
-    let hide = |bytes: &[u8], value: Option<Value>| match value {
-        Some(value) => document::patch(format, bytes, &value).map_err(|why| Failure::Unmaskable(why.to_string())),
-        None => Ok(Vec::new()),
+    let read = |bytes: &[u8]| document::parse(format, bytes).map_err(|why| Failure::Unmaskable(why.to_string()));
+    let write = |bytes: &[u8], masked: &Value| {
+        let masked = document::patch(format, bytes, masked).map_err(|why| Failure::Unmaskable(why.to_string()))?;
+        Ok::<_, Failure>(text(&masked))
     };
-    let masked_old = old.as_ref().map(|old| cfgwal::masked(&root, old));
-    let masked_new = new.as_ref().map(|new| mark(&cfgwal::masked(&root, new), old.as_ref(), new));
-    Ok((text(&hide(&preview.before, masked_old)?), text(&hide(&preview.after, masked_new)?)))
-}
-
-/// A file that does not exist yet has no document.
-fn read(format: Format, bytes: &[u8]) -> Result<Option<Value>, Failure> {
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    document::parse(format, bytes).map(Some).map_err(|why| Failure::Unmaskable(why.to_string()))
+    let old = before.map(read).transpose()?;
+    let new = read(after)?;
+    let masked_before = match (before, &old) {
+        (Some(bytes), Some(old)) => write(bytes, &cfgwal::masked(&root, old))?,
+        _ => String::new(),
+    };
+    let masked_new = mark(&cfgwal::masked(&root, &new), old.as_ref(), &new);
+    Ok((masked_before, write(after, &masked_new)?))
 }
 
 /// `masked`, which is `new` with masks, with those masks marked that hide a change: two equal masks would look
@@ -108,8 +109,8 @@ fn lines(before: &str, after: &str, file: &Path, revision: u64, shorten: bool) -
     let mut lines = Vec::new();
     for hunk in diff.unified_diff().iter_hunks() {
         if lines.is_empty() {
-            lines.push((Some(AnsiColor::BrightBlack), format!("--- {}", file.display())));
-            lines.push((Some(AnsiColor::BrightBlack), format!("+++ {} (revision {revision})", file.display())));
+            lines.push((Some(AnsiColor::BrightBlack), format!("--- {} at revision {revision}", file.display())));
+            lines.push((Some(AnsiColor::BrightBlack), format!("+++ {} with the edit", file.display())));
         }
         lines.push((Some(AnsiColor::Cyan), hunk.header().to_string()));
         let changes: Vec<_> = hunk.iter_changes().collect();
@@ -178,14 +179,9 @@ mod tests {
 
     #[test]
     fn a_changed_secret_is_seen_to_change_and_nothing_more() {
-        let preview = Preview {
-            revision: 3,
-            results: Vec::new(),
-            format: Format::Json,
-            before: br#"{"token": "c4n4ry\u002d1", "auth": {"k": ["c4n4ry-2"]}, "port": 1}"#.to_vec(),
-            after: br#"{"token": "c4n4ry-3", "auth": {"k": ["c4n4ry-2"]}, "port": 2}"#.to_vec(),
-        };
-        let (before, after) = texts(&preview, false).expect("documents that can be masked");
+        let before = br#"{"token": "c4n4ry\u002d1", "auth": {"k": ["c4n4ry-2"]}, "port": 1}"#;
+        let after = br#"{"token": "c4n4ry-3", "auth": {"k": ["c4n4ry-2"]}, "port": 2}"#;
+        let (before, after) = texts(Some(before), after, Format::Json, false).expect("documents that can be masked");
         assert!(!before.contains("c4n4ry") && !after.contains("c4n4ry"), "{before}\n{after}");
         assert_eq!(before, r#"{"token": "***", "auth": "***", "port": 1}"#);
         assert_eq!(after, r#"{"token": "*** (changed)", "auth": "***", "port": 2}"#);

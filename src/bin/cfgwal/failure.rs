@@ -51,7 +51,7 @@ pub enum Failure {
         /// What is durable.
         revision: u64,
         /// What the file shows.
-        shows: u64,
+        shows: Option<u64>,
         /// Why, and what to do.
         why: String,
     },

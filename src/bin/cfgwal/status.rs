@@ -40,7 +40,10 @@ pub fn run(context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
 fn print(file: &std::path::Path, status: &cfgwal::Status, by_hand: Option<&str>, out: &mut Terminal) -> Result<(), Failure> {
     let shows = match &status.file {
         FileStatus::Current { revision } => format!("current, shows revision {revision}"),
-        FileStatus::Behind { shows, why, .. } => format!("shows revision {shows}: {why}; {}", why.advice()),
+        FileStatus::Behind { shows: Some(shows), why, .. } => {
+            format!("shows revision {shows}: {why}; {}", why.advice())
+        }
+        FileStatus::Behind { shows: None, why, .. } => format!("{why}; {}", why.advice()),
     };
     out.line(&format!("file      {} ({})", file.display(), status.format.name()))?;
     out.line(&format!("          {shows}"))?;

@@ -28,9 +28,9 @@ pub fn value(at: u64, value: &Value) -> Fields {
 
 pub fn edit(ack: &Ack, shape: Shape) -> Fields {
     let mut fields = results(ack.revision, &ack.results, shape);
-    if !ack.warnings.is_empty() {
-        let warnings: Vec<_> = ack.warnings.iter().map(ToString::to_string).collect();
-        fields.push(("warning", Value::from(warnings.join("; "))));
+    if let Some(why) = &ack.held_back {
+        let warning = format!("the file does not show the edit: {why}; {}", why.advice());
+        fields.push(("warning", Value::from(warning)));
     }
     fields
 }

@@ -33,8 +33,8 @@ pub fn run(context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
         out.value(&answer::line(id, answer))?;
         out.flush()?;
     }
-    let preview = view.preview(Transaction::from(rehearsal.ops))?;
-    out.value(&difference::to_value(&preview, &context.file()?, out)?)?;
+    let preview = view.preview(Transaction::from(rehearsal.ops), None)?;
+    out.value(&difference::to_value(&preview, view.format(), &context.file()?, out)?)?;
     Ok(Exit::Done)
 }
 

@@ -47,9 +47,6 @@ pub enum Shape {
 impl Edit {
     pub fn into_transaction(self) -> Transaction {
         let mut transaction = Transaction::from(self.ops);
-        if let Some(revision) = self.if_revision {
-            transaction = transaction.if_revision(revision);
-        }
         if let Some(key) = self.key {
             transaction = transaction.idempotent(key);
         }

@@ -1,6 +1,6 @@
 //! [`Apply`]: how an edit is made, whichever it is.
 
-use cfgwal::{Ack, FileStatus, Journal, Op, Transaction, Value};
+use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Transaction, Value};
 use clap::Args;
 
 use crate::arguments;
@@ -34,14 +34,16 @@ pub struct Apply {
 impl Apply {
     /// Makes the edit, or shows what it would do.
     pub fn run(self, op: Op, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
-        let dry_run = self.dry_run;
+        let (dry_run, expected) = (self.dry_run, self.if_revision);
         let transaction = self.transaction(op)?;
         if dry_run {
-            let preview = context.view()?.preview(transaction)?;
-            return difference::show(&preview, &context.file()?, out);
+            let view = context.view()?;
+            let preview = view.preview(transaction, expected)?;
+            return difference::show(&preview, view.format(), &context.file()?, out);
         }
         let journal = context.journal()?;
-        let ack = journal.append(transaction)?;
+        refuse_if_broken(&journal)?;
+        let ack = journal.append_expecting(transaction, expected)?;
         report(&ack, out)?;
         settle(journal, context, out)
     }
@@ -58,9 +60,6 @@ impl Apply {
             transaction = transaction.op(Op::Test { path: arguments::path(path)?, expected: None });
         }
         transaction = transaction.op(op);
-        if let Some(revision) = self.if_revision {
-            transaction = transaction.if_revision(revision);
-        }
         if let Some(key) = self.id {
             transaction = transaction.idempotent(key);
         }
@@ -83,24 +82,25 @@ fn split(condition: &str) -> Result<(&str, &str), Failure> {
     Err(Failure::Usage(format!("--if takes PATH=VALUE, and `{condition}` has no `=`")))
 }
 
+/// An edit of a file that a person broke would be a surprise to that person: not before it is put right.
+fn refuse_if_broken(journal: &Journal) -> Result<(), Failure> {
+    match journal.file_status()? {
+        FileStatus::Behind { why: Behind::Invalid(invalid), .. } => {
+            Err(Error::Invalid { path: journal.path().to_owned(), invalid }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn report(ack: &Ack, out: &mut Terminal) -> Result<(), Failure> {
     let value = ack.results.iter().rev().find_map(Option::as_ref);
     if out.json() {
         let mut fields = vec![("revision", Value::from(ack.revision)), ("changed", Value::from(ack.changed))];
         fields.extend(value.map(|value| ("value", value.clone())));
         fields.extend(ack.repeated.then_some(("repeated", Value::from(true))));
-        if !ack.warnings.is_empty() {
-            let warnings: Vec<_> = ack.warnings.iter().map(|warning| Value::from(warning.to_string())).collect();
-            fields.push(("warnings", Value::from(warnings)));
-        }
         out.value(&fields.into_iter().collect())?;
-    } else {
-        if let Some(value) = value {
-            out.value(value)?;
-        }
-        for warning in &ack.warnings {
-            out.warn(&warning.to_string());
-        }
+    } else if let Some(value) = value {
+        out.value(value)?;
     }
     // The edit is durable: say so before the file is dealt with, which may take longer.
     out.flush()
