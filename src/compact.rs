@@ -3,6 +3,8 @@
 //! A crash between any two steps leaves a journal that opens. Nothing is removed before the directory that holds what
 //! replaces it has been synced.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Log, ZEROS_FIRST};
@@ -52,7 +54,8 @@ pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'
 /// Whether the log has outgrown its snapshot.
 pub(crate) fn is_due(log: &Log) -> Result<bool, Error> {
     let Some((header, snapshot_bytes)) = newest_snapshot(log)? else { return Ok(false) };
-    let since = log.segments()?.iter().filter(|(number, _)| *number >= header.next_segment).map(|(_, len)| len).sum::<u64>();
+    let since =
+        log.segments()?.iter().filter(|(number, _)| *number >= header.next_segment).map(|(_, len)| len).sum::<u64>();
     Ok(since > LOG_MIN.max(snapshot_bytes))
 }
 
@@ -84,13 +87,21 @@ fn state_of(log: &Log, version: &Version, stands_for: &StandsFor) -> Result<Stat
 
 /// The state at an older revision that the log still holds.
 pub(crate) fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
-    let evidence = recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true)?;
+    let evidence =
+        recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true)?;
     let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
     if plan.version.revision() == revision {
         return Ok(plan.version.state);
     }
     let oldest = evidence.snapshots.last().map_or(0, |(oldest, _, _)| *oldest);
     Err(Error::NoSuchRevision { revision, oldest, newest: log.published()?.revision() })
+}
+
+/// The text that the config file showed when the newest intact snapshot was written.
+pub(crate) fn last_shown(log: &Log) -> Result<Option<Arc<str>>, Error> {
+    let standing = || Standing::ThisBoot(log.locks.watermark.durable());
+    let evidence = recovery::gather(&*log.storage, &log.dir, standing, false)?;
+    Ok(evidence.snapshots.into_iter().find_map(|(_, snapshot, _)| snapshot.ok()?.shown))
 }
 
 /// The newest snapshot whose header is intact, and its length.
@@ -125,7 +136,8 @@ fn retire(log: &Log, _guard: &MaintenanceGuard<'_>) -> Result<Vec<String>, Error
     let mut retired = Vec::new();
     let old_snapshots = headers[2..].iter().map(|(header, _)| snapshot::name(header.revision));
     let segments = log.segments()?;
-    let old_segments = segments.iter().filter(|(number, _)| *number < older.next_segment).map(|(number, _)| segment::name(*number));
+    let old_segments =
+        segments.iter().filter(|(number, _)| *number < older.next_segment).map(|(number, _)| segment::name(*number));
     // Snapshots first: one whose segments are gone could not be built upon.
     for name in old_snapshots.chain(old_segments) {
         let path = log.dir.join(&name);

@@ -19,7 +19,6 @@ use crate::op::{Op, Origin, OriginKind, Transaction};
 use crate::path::{IntoPath, Path};
 use crate::state::State;
 use crate::value::Value;
-use crate::version::Version;
 
 mod birth;
 mod keeper;
@@ -176,8 +175,10 @@ impl Journal {
             && let Some(name) = storage.foreign(config.parent()).map_err(Error::io("look at", config.parent()))?
         {
             tracing::debug!(file_system = name, "refused");
-            let (rule, instead) =
-                ("it lies on a network or foreign file system, where locks may not reach everybody who writes", "allow it if all writers are on this machine");
+            let (rule, instead) = (
+                "it lies on a network or foreign file system, where locks may not reach everybody who writes",
+                "allow it if all writers are on this machine",
+            );
             return Err(Error::Forbidden { path: config.path, rule, instead });
         }
         let dir = config.journal();
@@ -349,6 +350,16 @@ impl Journal {
         self.inner.materialise(false)
     }
 
+    /// Sweep what earlier crashes left beside the config file, and bring it up to date; a removed one is written anew
+    /// if that was asked for.
+    pub(crate) fn settle_file(&self, may_create: bool) -> Result<FileStatus, Error> {
+        {
+            let guard = self.inner.log.maintenance()?;
+            self.inner.materialiser(may_create).sweep(&guard)?;
+        }
+        self.inner.materialise(may_create)
+    }
+
     /// The config file, all symlinks followed.
     pub fn path(&self) -> &FilePath {
         &self.inner.config.path
@@ -412,7 +423,8 @@ impl Inner {
                 Materialise::OnCommit => {
                     // The edit is durable whatever becomes of the file.
                     if let Err(error) = self.materialise(false) {
-                        *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(Behind::Failed(error.to_string()));
+                        *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(Behind::Failed(error.to_string()));
                     }
                 }
                 Materialise::After(_) | Materialise::Manual => {}

@@ -33,7 +33,7 @@ mod heal;
 mod sync;
 
 pub(crate) use append::{Entry, Request, Want};
-pub(crate) use heal::{next_header, successor};
+pub(crate) use heal::successor;
 
 /// Zeros ahead of the frames of a new segment.
 pub(crate) const ZEROS_FIRST: u64 = 64 * 1024;
@@ -92,7 +92,12 @@ pub(crate) struct Appended {
 
 impl Log {
     /// Open a store's log; recover it first where something is left to do.
-    pub(crate) fn open(storage: Arc<dyn Storage>, dir: &Path, command: &str, lock_timeout: Duration) -> Result<Log, Error> {
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        command: &str,
+        lock_timeout: Duration,
+    ) -> Result<Log, Error> {
         refuse_absent(&*storage, dir)?;
         let locks = match Locks::open(storage.clone(), dir, command) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -266,7 +271,12 @@ fn refuse_absent(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
 }
 
 /// What can be known without any lock.
-pub(crate) fn look_beside(storage: &dyn Storage, dir: &Path, locks: &Locks, boot: &[u8; 16]) -> Result<(Evidence, LogPlan), Error> {
+pub(crate) fn look_beside(
+    storage: &dyn Storage,
+    dir: &Path,
+    locks: &Locks,
+    boot: &[u8; 16],
+) -> Result<(Evidence, LogPlan), Error> {
     let standing = || standing(locks, boot, None);
     let evidence = recovery::gather(storage, dir, standing, false)?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
@@ -293,7 +303,13 @@ pub(crate) fn standing(locks: &Locks, boot: &[u8; 16], store: Option<&[u8; 16]>)
 }
 
 /// Under both locks: find out what is there, and do what is to be done.
-fn recover_alone(storage: &dyn Storage, dir: &Path, locks: &Locks, boot: &[u8; 16], timeout: Duration) -> Result<LogPlan, Error> {
+fn recover_alone(
+    storage: &dyn Storage,
+    dir: &Path,
+    locks: &Locks,
+    boot: &[u8; 16],
+    timeout: Duration,
+) -> Result<LogPlan, Error> {
     let maintenance = locks.maintenance(timeout)?;
     let append = locks.append(timeout)?;
     let plan = recovery::perform::look_alone(storage, dir, locks, boot, &append)?;

@@ -9,13 +9,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::compact;
 use crate::document::{self, Invalid, Unpatchable};
 use crate::error::Error;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Entry, Log, Request, Want};
 use crate::note::{Note, TextHash, hash_text};
 use crate::recovery::perform;
-use crate::storage::{self, File, Lease, Open, Rename, Stat};
+use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
 use crate::version::{Showing, Version};
 
 mod file;
@@ -217,7 +218,7 @@ impl Materialiser<'_> {
             let back = self.config.stat()?.is_some();
             return Ok(if back { Outcome::Again } else { Outcome::Behind(Behind::Removed) });
         }
-        let new = document::render(self.config.format, version.state.root());
+        let new = self.text_of_new_file(version)?;
         let side = self.write_beside(&new, None)?;
         let note = Note::Showing { old: None, new: side.hash, revision: version.revision(), name: side.name.clone() };
         self.note(note)?;
@@ -233,10 +234,22 @@ impl Materialiser<'_> {
         self.finish(version, side)
     }
 
+    /// A file that comes back keeps what the last snapshot knows of its comments and layout.
+    fn text_of_new_file(&self, version: &Version) -> Result<Vec<u8>, Error> {
+        let root = version.state.root();
+        let shown = if version.texts.is_empty() { None } else { compact::last_shown(self.log)? };
+        let patched = shown.and_then(|text| document::patch(self.config.format, text.as_bytes(), root).ok());
+        Ok(patched.unwrap_or_else(|| document::render(self.config.format, root)))
+    }
+
     fn exchange(&self, version: &Version, old: &Text, old_hash: TextHash, new: &[u8]) -> Result<Outcome, Error> {
         let side = self.write_beside(new, Some(&*old.file))?;
-        let note =
-            Note::Showing { old: Some(old_hash), new: side.hash, revision: version.revision(), name: side.name.clone() };
+        let note = Note::Showing {
+            old: Some(old_hash),
+            new: side.hash,
+            revision: version.revision(),
+            name: side.name.clone(),
+        };
         self.note(note)?;
         let path = self.beside(&side.name);
         let exchange = || self.log.storage.rename(&path, &self.config.path, Rename::Exchange);
@@ -266,7 +279,8 @@ impl Materialiser<'_> {
     fn is_what_was_read(&self, path: &std::path::Path, old: &Text) -> Result<bool, Error> {
         let out = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
         let stat = out.stat().map_err(Error::io("look at", path))?;
-        if !stat.same_file(&old.stat) || (stat.mode, stat.uid, stat.gid) != (old.stat.mode, old.stat.uid, old.stat.gid) {
+        if !stat.same_file(&old.stat) || (stat.mode, stat.uid, stat.gid) != (old.stat.mode, old.stat.uid, old.stat.gid)
+        {
             return Ok(false);
         }
         let bytes = storage::read_all(&*out).map_err(Error::io("read", path))?;
@@ -330,6 +344,32 @@ impl Materialiser<'_> {
         self.log.sync_all()
     }
 
+    /// Remove files of ours that a crash left beside the config file. One whose content is not what its name says came out
+    /// of an exchange and may be someone's save: it is kept in quarantine.
+    pub(crate) fn sweep(&self, _guard: &MaintenanceGuard<'_>) -> Result<(), Error> {
+        let storage = &*self.log.storage;
+        let parent = self.config.parent();
+        let version = self.log.published()?;
+        self.settle(&version)?;
+        let prefix = self.config.side_prefix();
+        for name in storage.list(parent).map_err(Error::io("list", parent))? {
+            let Some((hash, _)) = name.to_str().and_then(|name| side_name(name, &prefix)) else { continue };
+            let path = parent.join(&name);
+            let stat = storage.stat(&path).map_err(Error::io("look at", &path))?;
+            if stat.kind != Kind::File || stat.links != 1 {
+                continue;
+            }
+            let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+            let bytes = storage::read_all(&*file).map_err(Error::io("read", &path))?;
+            let found = hash_text(&self.log.store, &bytes);
+            if hex(&found) != hash && version.known(&found).is_none() {
+                perform::set_aside(storage, &self.log.dir, &format!("save-{}", hex(&found)), &bytes)?;
+            }
+            storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
     fn file_shows_what(&self, side_name: &str) -> Result<bool, Error> {
         let text = self.config.read()?;
         Ok(text.is_some_and(|text| side_name.contains(&hex(&hash_text(&self.log.store, &text.bytes)))))
@@ -383,6 +423,13 @@ struct Beside {
     name: String,
     hash: TextHash,
     file: Box<dyn File>,
+}
+
+/// The parts of a name that `write_beside` gives: the hash of the text and the number. No other name matches.
+fn side_name<'a>(name: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
+    let (hash, id) = name.strip_prefix(prefix)?.split_once('-')?;
+    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (hash.len() == 32 && id.len() == 8 && lower_hex(hash) && lower_hex(id)).then_some((hash, id))
 }
 
 fn hex(bytes: &[u8]) -> String {

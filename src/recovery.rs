@@ -114,7 +114,11 @@ impl fmt::Display for Step {
                 write!(f, "go on in a new segment {file}, which repeats {repeated} records of unknown standing")
             }
             Step::AcceptLoss { keep, highest } => {
-                write!(f, "go on from revision {keep}, giving up what follows up to revision {highest}; the next edit is revision {}", highest + 1)
+                write!(
+                    f,
+                    "go on from revision {keep}, giving up what follows up to revision {highest}; the next edit is revision {}",
+                    highest + 1
+                )
             }
             Step::Sweep { file } => write!(f, "remove the unfinished {file}"),
             Step::BeginWatermark => write!(f, "note where the log stands since this boot"),
@@ -158,8 +162,6 @@ pub(crate) struct LogPlan {
     pub store: [u8; 16],
     /// Where the replay began.
     pub snapshot: Option<(u64, u64)>,
-    /// What the newest intact snapshot says the file showed.
-    pub shown: Option<Arc<str>>,
     /// Edits replayed after the snapshot.
     pub records: u64,
     pub segments: Vec<String>,
@@ -197,11 +199,43 @@ pub(crate) fn empty_version() -> Version {
     }
 }
 
+/// A plan for a config without a journal.
+pub(crate) fn empty_plan() -> LogPlan {
+    let version = empty_version();
+    LogPlan {
+        durable: version.cursor,
+        version,
+        store: [0; 16],
+        snapshot: None,
+        records: 0,
+        segments: Vec::new(),
+        log_bytes: 0,
+        torn: None,
+        damage: None,
+        findings: Vec::new(),
+        steps: Vec::new(),
+        repeat: Vec::new(),
+        last_segment: 0,
+        highest: (0, 0),
+    }
+}
+
+/// The store that the evidence belongs to, as far as anything intact says.
+pub(crate) fn store_of(evidence: &Evidence) -> Option<[u8; 16]> {
+    let of_snapshot = evidence.snapshots.iter().find_map(|(_, snapshot, _)| Some(snapshot.as_ref().ok()?.header.store));
+    of_snapshot.or_else(|| evidence.segments.iter().find_map(|found| Some(found.header.ok()?.store)))
+}
+
 /// How often a listing is begun again because a compaction removed a file meanwhile.
 const GATHER_TRIES: usize = 20;
 
 /// Read a journal. Beside running writers this never waits; files that a compaction retires meanwhile are looked for again.
-pub(crate) fn gather(storage: &dyn Storage, dir: &Path, standing: impl Fn() -> Standing, every_byte: bool) -> Result<Evidence, Error> {
+pub(crate) fn gather(
+    storage: &dyn Storage,
+    dir: &Path,
+    standing: impl Fn() -> Standing,
+    every_byte: bool,
+) -> Result<Evidence, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -256,7 +290,8 @@ fn gather_once(storage: &dyn Storage, dir: &Path, standing: Standing, every_byte
         } else {
             storage::read_range(&*file, 0, BLOCK as usize).map_err(Error::io("read", &path))?
         };
-        let header = Header::decode(&bytes).and_then(|h| if h.number == number { Ok(h) } else { Err(HeaderFault::Damaged) });
+        let header =
+            Header::decode(&bytes).and_then(|h| if h.number == number { Ok(h) } else { Err(HeaderFault::Damaged) });
         segments.push(SegmentFound { number, header, bytes, len });
     }
     Ok(Evidence { dir: dir.to_owned(), standing, snapshots: found, segments, leftovers })
@@ -295,7 +330,11 @@ pub(crate) fn plan_until(
 fn refuse_newer(evidence: &Evidence) -> Result<(), Error> {
     let newer = |name: String, version: u32, features: u64| Error::Newer {
         path: evidence.dir.join(name),
-        what: if version == segment::FORMAT_VERSION { format!("features {features:#x}") } else { format!("format {version}") },
+        what: if version == segment::FORMAT_VERSION {
+            format!("features {features:#x}")
+        } else {
+            format!("format {version}")
+        },
     };
     for (revision, snapshot, _) in &evidence.snapshots {
         if let Err(SnapshotFault::Newer { version, features }) = snapshot {
@@ -326,8 +365,7 @@ impl<'a> Replay<'a> {
         let base = evidence.snapshots.iter().filter(|(revision, _, _)| *revision <= last_revision);
         let base = base.clone().find_map(|(_, snapshot, len)| Some((snapshot.as_ref().ok()?, *len)));
         let version = base.map_or_else(empty_version, |(snapshot, _)| snapshot.version.clone());
-        let store = base.map(|(snapshot, _)| snapshot.header.store);
-        let store = store.or_else(|| evidence.segments.iter().find_map(|found| Some(found.header.ok()?.store)));
+        let store = store_of(evidence);
         let mut vouched = 0;
         let mut highest = (version.sequence(), version.revision());
         let mut findings = Vec::new();
@@ -336,7 +374,11 @@ impl<'a> Replay<'a> {
                 Ok(snapshot) => snapshot.header,
                 Err(fault) => {
                     let what = "the snapshot is damaged; an older one and a longer replay take its place";
-                    findings.push(Finding { file: evidence.dir.join(snapshot::name(*revision)), offset: 0, what: what.into() });
+                    findings.push(Finding {
+                        file: evidence.dir.join(snapshot::name(*revision)),
+                        offset: 0,
+                        what: what.into(),
+                    });
                     let SnapshotFault::Body(header) = fault else { continue };
                     *header
                 }
@@ -350,7 +392,6 @@ impl<'a> Replay<'a> {
         let plan = LogPlan {
             durable: version.cursor,
             snapshot: base.map(|(snapshot, len)| (snapshot.header.revision, len)),
-            shown: base.and_then(|(snapshot, _)| snapshot.shown.clone()),
             version,
             store: store.unwrap_or_default(),
             records: 0,
@@ -424,7 +465,13 @@ impl<'a> Replay<'a> {
     }
 
     /// Replay one segment; `false` ends the replay.
-    fn replay_segment(&mut self, found: &SegmentFound, header: &Header, successor: Option<Result<u64, HeaderFault>>, path: PathBuf) -> bool {
+    fn replay_segment(
+        &mut self,
+        found: &SegmentFound,
+        header: &Header,
+        successor: Option<Result<u64, HeaderFault>>,
+        path: PathBuf,
+    ) -> bool {
         let seed = Seed::new(&header.salt);
         // A reader beside writers stops at what the watermark vouches for: what follows may be half written.
         let until = match (self.look, self.evidence.standing) {
@@ -476,7 +523,8 @@ impl<'a> Replay<'a> {
 
     fn replay_frame(&mut self, bytes: &[u8], seed: &Seed) -> Result<(), Fault> {
         let plan = &mut self.plan;
-        let rest = usize::try_from(plan.version.cursor.offset).ok().and_then(|at| bytes.get(at..)).ok_or(Fault::Short)?;
+        let rest =
+            usize::try_from(plan.version.cursor.offset).ok().and_then(|at| bytes.get(at..)).ok_or(Fault::Short)?;
         if rest.is_empty() {
             return Err(Fault::Zeros);
         }
@@ -517,7 +565,8 @@ impl<'a> Replay<'a> {
         // Good records may be stranded behind the damage: they count for the numbers that go on.
         for found in self.evidence.segments.iter().filter(|found| found.number >= self.plan.version.segment) {
             if let Ok(header) = found.header {
-                let later = later_frames(found.bytes.get(BLOCK as usize..).unwrap_or_default(), &Seed::new(&header.salt));
+                let later =
+                    later_frames(found.bytes.get(BLOCK as usize..).unwrap_or_default(), &Seed::new(&header.salt));
                 self.plan.highest = (self.plan.highest.0.max(later.sequence), self.plan.highest.1.max(later.revision));
             }
         }

@@ -171,7 +171,12 @@ pub(crate) enum Stop {
 
 impl Segment {
     /// Open a segment; the inner result tells what its first block is.
-    pub(crate) fn open(storage: &dyn Storage, dir: &Path, number: u64, how: Open) -> Result<Result<Segment, HeaderFault>, Error> {
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        dir: &Path,
+        number: u64,
+        how: Open,
+    ) -> Result<Result<Segment, HeaderFault>, Error> {
         let path = dir.join(name(number));
         let file = storage.open(&path, how).map_err(Error::io("open", &path))?;
         let stat = file.stat().map_err(Error::io("look at", &path))?;
@@ -187,12 +192,19 @@ impl Segment {
 
     /// Write a segment under a temporary name: `frames` after the header, then `zeros` bytes ahead, all synced.
     /// It exists for nobody until it is [published](Draft::publish).
-    pub(crate) fn draft(storage: &dyn Storage, dir: &Path, number: u64, frames_len: u64, zeros: u64) -> Result<Draft, Error> {
+    pub(crate) fn draft(
+        storage: &dyn Storage,
+        dir: &Path,
+        number: u64,
+        frames_len: u64,
+        zeros: u64,
+    ) -> Result<Draft, Error> {
         let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
         let path = dir.join(format!("{}.tmp-{id:032x}", name(number)));
         let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
-        let draft = Draft { file, path, allocated: BLOCK + frames_len + zeros };
-        let written = storage::write_zeros(&*draft.file, 0, draft.allocated).and_then(|()| draft.file.sync());
+        let draft = Draft { file, path };
+        let written =
+            storage::write_zeros(&*draft.file, 0, BLOCK + frames_len + zeros).and_then(|()| draft.file.sync());
         match written {
             Ok(()) => Ok(draft),
             Err(error) => {
@@ -211,7 +223,8 @@ impl Segment {
         until: u64,
         mut visit: impl FnMut(&Frame<'_>, Cursor) -> Result<(), Error>,
     ) -> Result<Stop, Error> {
-        let mut window = Window { file: &*self.file, path: &self.path, bytes: Vec::new(), start: cursor.offset, step: 4096 };
+        let mut window =
+            Window { file: &*self.file, path: &self.path, bytes: Vec::new(), start: cursor.offset, step: 4096 };
         loop {
             if cursor.sequence >= until {
                 return Ok(Stop::Reached);
@@ -274,17 +287,17 @@ impl Window<'_> {
 pub(crate) struct Draft {
     file: Box<dyn File>,
     path: PathBuf,
-    allocated: u64,
 }
 
 impl Draft {
-    /// Bytes that are zeros on disk, or will be overwritten.
-    pub(crate) fn allocated(&self) -> u64 {
-        self.allocated
-    }
-
     /// Fill in header and frames, sync, give it its name and make the name durable.
-    pub(crate) fn publish(self, storage: &dyn Storage, dir: &Path, header: Header, frames: &[u8]) -> Result<Segment, Error> {
+    pub(crate) fn publish(
+        self,
+        storage: &dyn Storage,
+        dir: &Path,
+        header: Header,
+        frames: &[u8],
+    ) -> Result<Segment, Error> {
         let target = dir.join(name(header.number));
         let written = storage::write_full(&*self.file, &header.block(), 0)
             .and_then(|()| storage::write_full(&*self.file, frames, BLOCK))

@@ -174,7 +174,10 @@ pub(crate) fn encode(
         state: version.state.root().clone(),
         texts,
         keys,
-        showing: version.showing.as_ref().map(|showing| BodyShowing { name: showing.name.to_string(), creates: showing.creates }),
+        showing: version
+            .showing
+            .as_ref()
+            .map(|showing| BodyShowing { name: showing.name.to_string(), creates: showing.creates }),
         shown: shown.map(str::to_owned),
     };
     let mut bytes = vec![0; HEADER_LEN];

@@ -290,8 +290,50 @@ impl Watermark {
         let base = role.base();
         let pid = u32::try_from(self.word(base).load(SeqCst)).ok().filter(|pid| *pid != 0)?;
         let since = now.saturating_sub(Duration::from_micros(self.word(base + 1).load(SeqCst)));
-        let bytes: Vec<u8> =
-            (2..HOLDER_WORDS).flat_map(|at| self.word(base + at).load(SeqCst).to_le_bytes()).take_while(|b| *b != 0).collect();
-        Some(Holder { pid, command: String::from_utf8_lossy(&bytes).into_owned(), since })
+        Some(Holder { pid, command: text_of((2..HOLDER_WORDS).map(|at| self.word(base + at).load(SeqCst))), since })
     }
+}
+
+/// What the watermark of a journal says, read and not mapped: for those who only look. `None`: nothing that counts.
+pub(crate) fn peek(storage: &dyn Storage, dir: &Path, boot: &[u8; 16]) -> Result<Peek, Error> {
+    let path = dir.join(NAME);
+    let file = match storage.open(&path, Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Peek::Void),
+        Err(error) => return Err(Error::io("open", &path)(error)),
+    };
+    let bytes = crate::storage::read_range(&*file, 0, PAGE_LEN).map_err(Error::io("read", &path))?;
+    let word = |at: usize| bytes.get(at * 8..at * 8 + 8).map_or(0, |bytes| crate::frame::u64_at(bytes, 0));
+    if word(MAGIC) != LAYOUT {
+        return Ok(Peek::Void);
+    }
+    let sixteen = |at: usize| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&word(at).to_le_bytes());
+        id[8..].copy_from_slice(&word(at + 1).to_le_bytes());
+        id
+    };
+    if sixteen(BOOT) != *boot {
+        return Ok(Peek::OtherBoot);
+    }
+    let pid = u32::try_from(word(APPENDER)).ok().filter(|pid| *pid != 0).filter(|pid| storage.alive(*pid));
+    let holder = pid.map(|pid| Holder {
+        pid,
+        command: text_of((2..HOLDER_WORDS).map(|at| word(APPENDER + at))),
+        since: storage.uptime().saturating_sub(Duration::from_micros(word(APPENDER + 1))),
+    });
+    Ok(Peek::ThisBoot { store: sixteen(STORE), durable: Reached::from_word(word(DURABLE)), holder })
+}
+
+/// What [`peek`] saw.
+#[derive(Debug, Clone)]
+pub(crate) enum Peek {
+    ThisBoot { store: [u8; 16], durable: Reached, holder: Option<Holder> },
+    OtherBoot,
+    Void,
+}
+
+fn text_of(words: impl Iterator<Item = u64>) -> String {
+    let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }

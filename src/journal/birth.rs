@@ -56,7 +56,14 @@ fn temporary_name(dir: &Path, id: u128) -> PathBuf {
     dir.with_file_name(name)
 }
 
-fn build(storage: &dyn Storage, dir: &Path, store: [u8; 16], version: &Version, shown: Option<&str>, salt: [u8; 16]) -> Result<(), Error> {
+fn build(
+    storage: &dyn Storage,
+    dir: &Path,
+    store: [u8; 16],
+    version: &Version,
+    shown: Option<&str>,
+    salt: [u8; 16],
+) -> Result<(), Error> {
     let path = dir.join(".gitignore");
     let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
     storage::write_full(&*file, b"*\n", 0).and_then(|()| file.sync()).map_err(Error::io("write", &path))?;

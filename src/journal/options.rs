@@ -86,6 +86,10 @@ impl Options {
         self
     }
 
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        self.storage.clone()
+    }
+
     /// Open the journal of a config file; see [`Journal::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Journal, Error> {
         Journal::open_with(self, path.as_ref())

@@ -55,7 +55,12 @@ impl Log {
         }
     }
 
-    fn append_locked(&self, tail: &mut Tail, guard: &AppendGuard<'_>, requests: &mut [Request<'_>]) -> Result<(), Error> {
+    fn append_locked(
+        &self,
+        tail: &mut Tail,
+        guard: &AppendGuard<'_>,
+        requests: &mut [Request<'_>],
+    ) -> Result<(), Error> {
         self.catch_up(tail, guard)?;
         let mut batch = Batch {
             bytes: Vec::new(),
@@ -243,7 +248,8 @@ impl Batch {
     }
 
     fn written(&self, payload: Arc<[u8]>, results: Vec<Option<Value>>) -> Appended {
-        let ticket = Ticket { segment: self.version.segment, sequence: self.version.sequence(), payload: Some(payload) };
+        let ticket =
+            Ticket { segment: self.version.segment, sequence: self.version.sequence(), payload: Some(payload) };
         Appended { ticket, revision: self.version.revision(), results, written: true, repeated: false }
     }
 

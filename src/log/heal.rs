@@ -47,7 +47,9 @@ impl Log {
         let old = tail.segment.clone();
         if self.locks.watermark.durable().sequence < tail.applied.sequence() {
             self.sync_now(&old)?;
-            if self.locks.watermark.durable().sequence < tail.applied.sequence() || self.locks.watermark.is_poisoned(old.header.number) {
+            if self.locks.watermark.durable().sequence < tail.applied.sequence()
+                || self.locks.watermark.is_poisoned(old.header.number)
+            {
                 draft.discard(&*self.storage);
                 self.catch_up(&mut tail, &guard)?;
                 return Err(Error::NotApplied(Box::new(Error::ReadOnly { path: self.dir.clone() })));
@@ -63,7 +65,13 @@ impl Log {
 }
 
 /// The header of the segment that follows `old` at `start`.
-pub(crate) fn next_header(storage: &dyn Storage, dir: &Path, old: &Header, number: u64, start: &segment::Cursor) -> Result<Header, Error> {
+pub(crate) fn next_header(
+    storage: &dyn Storage,
+    dir: &Path,
+    old: &Header,
+    number: u64,
+    start: &segment::Cursor,
+) -> Result<Header, Error> {
     Ok(Header {
         store: old.store,
         number,

@@ -62,7 +62,10 @@ impl ConfigFile {
         }
         let format = format.or_else(|| Format::of(&real)).or_else(|| Format::of(path));
         let Some(format) = format else {
-            let (rule, instead) = ("its name does not tell its format", "name the format (`--format`), or give the file an extension such as .json");
+            let (rule, instead) = (
+                "its name does not tell its format",
+                "name the format (`--format`), or give the file an extension such as .json",
+            );
             return Err(Error::Forbidden { path: real, rule, instead });
         };
         Ok(ConfigFile { storage, path: real, format })
@@ -126,7 +129,8 @@ impl ConfigFile {
 
     /// Whether `text` is what the file holds, and nobody is about to write more of it.
     fn stood_still(&self, text: &Text) -> Result<bool, Error> {
-        let same = |now: Stat| (now.len, now.modified_ns, now.ino) == (text.stat.len, text.stat.modified_ns, text.stat.ino);
+        let same =
+            |now: Stat| (now.len, now.modified_ns, now.ino) == (text.stat.len, text.stat.modified_ns, text.stat.ino);
         match text.file.try_lease(Lease::Read) {
             Ok(true) => {
                 let now = text.file.stat().map_err(Error::io("look at", &self.path))?;

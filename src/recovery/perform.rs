@@ -4,12 +4,19 @@ use super::*;
 use crate::lock::{AppendGuard, Locks, MaintenanceGuard};
 use crate::log;
 use crate::storage::Rename;
+use crate::version::{KnownText, StandsFor};
 use crate::watermark::{self, Watermark};
 
 const QUARANTINE: &str = "quarantine";
 
 /// Under the append lock: read everything, up to the last byte.
-pub(crate) fn look_alone(storage: &dyn Storage, dir: &Path, locks: &Locks, boot: &[u8; 16], _append: &AppendGuard<'_>) -> Result<LogPlan, Error> {
+pub(crate) fn look_alone(
+    storage: &dyn Storage,
+    dir: &Path,
+    locks: &Locks,
+    boot: &[u8; 16],
+    _append: &AppendGuard<'_>,
+) -> Result<LogPlan, Error> {
     let evidence = gather(storage, dir, || log::standing(locks, boot, None), false)?;
     let plan = plan(&evidence, Look::Alone)?;
     let standing = log::standing(locks, boot, Some(&plan.store));
@@ -55,12 +62,82 @@ pub(crate) fn perform(
     Ok(())
 }
 
+/// Go on without records that had been acknowledged and cannot be read: from the intact state, under numbers above
+/// every one that was ever seen. Whatever is given up is kept in quarantine first.
+pub(crate) fn accept_loss(
+    storage: &dyn Storage,
+    locks: &Locks,
+    boot: &[u8; 16],
+    plan: &LogPlan,
+    _maintenance: &MaintenanceGuard<'_>,
+    _append: &AppendGuard<'_>,
+) -> Result<(), Error> {
+    let dir = locks.dir();
+    let mut given_up = Vec::new();
+    let mut last_segment = plan.last_segment;
+    for name in storage.list(dir).map_err(Error::io("list", dir))? {
+        let Some(name) = name.to_str() else { continue };
+        let number = segment::number_in(name);
+        if number.is_none() && snapshot::revision_in(name).is_none() {
+            continue;
+        }
+        last_segment = last_segment.max(number.unwrap_or(0));
+        let path = dir.join(name);
+        let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+        // A sector that cannot be read must not keep the rest from being kept, nor us from going on.
+        let bytes = storage::read_all(&*file).unwrap_or_default();
+        set_aside(storage, dir, &format!("lost-{:08x}-{name}", crc32fast::hash(&bytes)), &bytes)?;
+        given_up.push(path);
+    }
+    let mut version = plan.version.clone();
+    version.cursor.sequence = plan.highest.0.max(version.sequence());
+    version.cursor.revision = plan.highest.1.max(version.revision());
+    let next = last_segment + 1;
+    let salt = storage.random().map_err(Error::io("get random bytes for", dir))?;
+    let created = storage.clock_micros();
+    let header = Header {
+        store: plan.store,
+        number: next,
+        first: version.sequence() + 1,
+        revision_before: version.revision(),
+        check_before: version.cursor.check,
+        salt,
+        created,
+    };
+    segment::Segment::draft(storage, dir, next, 0, log::ZEROS_FIRST)?.publish(storage, dir, header, &[])?;
+    // Until this snapshot has its name the journal is as damaged as it was; from then on it is sound.
+    let kept = plan.version.revision();
+    // A text that stands for a state that cannot be had any more is no base for anything.
+    let has_state = |text: &&KnownText| match &text.stands_for {
+        StandsFor::Snapshot(..) => true,
+        StandsFor::Revision(revision) => *revision == kept,
+    };
+    version.texts = plan.version.texts.iter().filter(has_state).cloned().collect();
+    let mut state_of = |stands_for: &StandsFor| match stands_for {
+        StandsFor::Snapshot(_, state) => Ok(state.clone()),
+        StandsFor::Revision(_) => Ok(plan.version.state.clone()),
+    };
+    let bytes = snapshot::encode(plan.store, &version, next, created, None, &mut state_of)?;
+    let written = snapshot::write(storage, dir, version.revision(), &bytes)?;
+    for path in given_up.iter().filter(|path| **path != written) {
+        storage.remove(path).map_err(Error::io("remove", path))?;
+    }
+    locks.watermark.begin(boot, &plan.store, Reached::new(next, version.sequence()));
+    Ok(())
+}
+
 fn last_header(storage: &dyn Storage, dir: &Path, number: u64) -> Result<Header, Error> {
     let path = dir.join(segment::name(number));
     let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
     let block = storage::read_range(&*file, 0, BLOCK as usize).map_err(Error::io("read", &path))?;
     Header::decode(&block).map_err(|_| {
-        Error::Damaged(Box::new(Damage { file: path, offset: 0, first_revision: 0, last_revision: None, fault: DamageKind::SegmentHeader }))
+        Error::Damaged(Box::new(Damage {
+            file: path,
+            offset: 0,
+            first_revision: 0,
+            last_revision: None,
+            fault: DamageKind::SegmentHeader,
+        }))
     })
 }
 
