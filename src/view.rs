@@ -102,6 +102,21 @@ impl View {
         View::open_as(path.as_ref(), None)
     }
 
+    /// Look at a config; one that does not exist is empty, as the first edit would find it.
+    ///
+    /// # Errors
+    /// As [`open`](View::open), but for [`Error::Missing`].
+    pub fn open_or_empty(path: impl AsRef<FilePath>) -> Result<View, Error> {
+        match View::open(&path) {
+            Err(Error::Missing { .. }) => {
+                let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
+                let file = FileStatus::Behind { shows: None, revision: 0, why: Behind::Pending };
+                Ok(View::without_journal(config, recovery::empty_plan(), file))
+            }
+            view => view,
+        }
+    }
+
     /// Look at a config whose format is known.
     ///
     /// # Errors
@@ -126,8 +141,11 @@ impl View {
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         let mut plan = recovery::empty_plan();
         plan.version.state = State::new(value);
-        let file = FileStatus::Current { revision: 0 };
-        Ok(View { config, dir: None, plan, file, hand_edit: None, holder: None, snapshot: None })
+        Ok(View::without_journal(config, plan, FileStatus::Current { revision: 0 }))
+    }
+
+    fn without_journal(config: ConfigFile, plan: LogPlan, file: FileStatus) -> View {
+        View { config, dir: None, plan, file, hand_edit: None, holder: None, snapshot: None }
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
@@ -212,11 +230,7 @@ impl View {
     /// # Errors
     /// As [`Journal::preview`](crate::Journal::preview).
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        let revision = self.revision();
-        if let Some(expected) = expected.filter(|expected| *expected != revision) {
-            return Err(Error::Revision { expected, found: revision });
-        }
-        journal::preview(&self.config, revision, self.state(), &edit.into())
+        journal::preview(&self.config, &self.plan.version, &edit.into(), expected)
     }
 
     /// Numbers about the journal.
@@ -247,11 +261,20 @@ impl std::fmt::Debug for View {
 
 /// Check every checksum, every chain, and the config file against the state. Changes nothing.
 ///
+/// `None`: there is a file, but no journal.
+///
 /// # Errors
-/// [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
-pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
+/// [`Error::Missing`], [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
+pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
     let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
     let dir = config.journal();
+    match config.storage.stat(&dir) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
+        }
+        Err(error) => return Err(Error::io("look at", &dir)(error)),
+    }
     let (evidence, _) = look(&*config.storage, &dir, true)?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     let (file, _) = look_at_file(&config, &plan)?;
@@ -284,7 +307,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         );
         findings.push(Finding { file: torn.file, offset: torn.offset, what });
     }
-    Ok(Report {
+    Ok(Some(Report {
         revision: plan.version.revision(),
         records,
         segments: evidence.segments.len(),
@@ -292,7 +315,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         file,
         damage: damage.take(),
         findings,
-    })
+    }))
 }
 
 /// What lies in a journal, as one who takes no lock may see it.

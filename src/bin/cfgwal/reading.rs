@@ -1,7 +1,7 @@
 //! What the commands that only read have in common: they see a hand edit, write nothing, wait for nobody,
 //! and go on over damage with what is intact.
 
-use cfgwal::{HandEdit, State, View};
+use cfgwal::{Error, State, View};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -11,9 +11,13 @@ use crate::terminal::Terminal;
 /// The config at a revision, or the newest. Says so if the file itself cannot be read at the moment.
 pub fn open(context: &Context, at: Option<u64>, out: &Terminal) -> Result<(View, State), Failure> {
     let view = context.view()?;
-    if let Some(HandEdit::Invalid(invalid)) = view.hand_edit() {
+    if let Some(edit) = view.hand_edit() {
         let file = context.file()?;
-        out.warn(&format!("{} does not parse, so this is what the journal has: {invalid}", file.display()));
+        let how = match edit {
+            Ok(_) => "was changed by hand".to_owned(),
+            Err(invalid) => format!("was changed by hand and does not parse: {invalid}"),
+        };
+        out.warn(&format!("{} {how}\nthis is what the journal has", file.display()));
     }
     let state = match at {
         Some(revision) => view.at(revision)?,
@@ -25,7 +29,7 @@ pub fn open(context: &Context, at: Option<u64>, out: &Terminal) -> Result<(View,
 /// Ends the command: with the damage that was found, if any.
 pub fn finish(view: &View) -> Result<Exit, Failure> {
     match view.damage() {
-        Some(damage) => Err(Failure::Partial(damage.clone())),
+        Some(damage) => Err(Failure::Partial(Error::Damaged(Box::new(damage.clone())))),
         None => Ok(Exit::Done),
     }
 }
