@@ -347,12 +347,12 @@ impl Journal {
 
     /// Sweep what earlier crashes left beside the config file, and bring it up to date; a removed one is written anew
     /// if that was asked for.
-    pub(crate) fn settle_file(&self, may_create: bool) -> Result<FileStatus, Error> {
+    pub(crate) fn settle_file(&self, accept: bool) -> Result<FileStatus, Error> {
         {
             let guard = self.inner.log.maintenance()?;
-            self.inner.materialiser(may_create).sweep(&guard)?;
+            self.inner.materialiser(accept).sweep(&guard)?;
         }
-        self.inner.materialise(may_create)
+        self.inner.materialise(accept)
     }
 
     /// The config file, all symlinks followed.
@@ -455,8 +455,15 @@ impl Inner {
             return;
         }
         let looked = self.log.published().and_then(|version| self.materialiser(false).look(&version));
-        if let Ok((status, shown)) = looked {
-            self.remember(&status, shown);
+        match looked {
+            // An older hand edit must not beat a newer command: it comes first.
+            Ok((FileStatus::Behind { why: Behind::EditedByHand, .. }, _)) => {
+                if let Err(error) = self.materialise(false) {
+                    tracing::warn!(%error, "a hand edit of the config file could not be taken over yet");
+                }
+            }
+            Ok((status, shown)) => self.remember(&status, shown),
+            Err(error) => tracing::debug!(%error, "the config file cannot be looked at"),
         }
     }
 
@@ -468,12 +475,12 @@ impl Inner {
         };
     }
 
-    fn materialiser(&self, may_create: bool) -> Materialiser<'_> {
-        Materialiser { log: &self.log, config: &self.config, may_create }
+    fn materialiser(&self, accept: bool) -> Materialiser<'_> {
+        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept }
     }
 
-    fn materialise(&self, may_create: bool) -> Result<FileStatus, Error> {
-        let materialiser = self.materialiser(may_create);
+    fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {
+        let materialiser = self.materialiser(accept);
         let (status, shown) = materialiser.look(&*self.log.published()?)?;
         if matches!(status, FileStatus::Current { .. }) {
             self.remember(&status, shown);

@@ -8,7 +8,7 @@ use crate::document::{self, Format, Invalid};
 use crate::error::{Damage, Error, Holder};
 use crate::frame::FrameKind;
 use crate::journal::{self, Preview};
-use crate::materialise::{Behind, ConfigFile, FileStatus};
+use crate::materialise::{self, Behind, ConfigFile, FileStatus};
 use crate::note::hash_text;
 use crate::op::Transaction;
 use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Standing};
@@ -23,6 +23,7 @@ pub struct View {
     config: ConfigFile,
     dir: Option<PathBuf>,
     plan: LogPlan,
+    state: State,
     file: FileStatus,
     hand_edit: Option<Result<State, Invalid>>,
     holder: Option<Holder>,
@@ -145,7 +146,8 @@ impl View {
     }
 
     fn without_journal(config: ConfigFile, plan: LogPlan, file: FileStatus) -> View {
-        View { config, dir: None, plan, file, hand_edit: None, holder: None, snapshot: None }
+        let state = plan.version.state.clone();
+        View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None }
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
@@ -153,7 +155,15 @@ impl View {
         let plan = recovery::plan(&evidence, Look::Beside)?;
         let (file, hand_edit) = look_at_file(&config, &plan)?;
         let snapshot = plan.snapshot;
-        Ok(View { config, dir: Some(dir), plan, file, hand_edit, holder, snapshot })
+        let state = plan.version.state.clone();
+        let mut view = View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot };
+        if let Some(Ok(theirs)) = &view.hand_edit {
+            match materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))? {
+                Some(state) => view.state = state,
+                None => view.file = FileStatus::Behind { shows: None, revision: view.revision(), why: Behind::Shrunk },
+            }
+        }
+        Ok(view)
     }
 
     /// The newest durable revision.
@@ -161,9 +171,10 @@ impl View {
         self.plan.version.revision()
     }
 
-    /// The state at that revision; over damage, the last one that can be read.
+    /// The state at that revision, with what a hand edit of the file changed since, if it will be taken over; over damage,
+    /// the last one that can be read.
     pub fn state(&self) -> &State {
-        &self.plan.version.state
+        &self.state
     }
 
     /// What the file's own text says, if someone changed it by hand.
@@ -186,9 +197,13 @@ impl View {
     /// # Errors
     /// [`Error::NoSuchRevision`] if the log no longer holds it, [`Error::Io`].
     pub fn at(&self, revision: u64) -> Result<State, Error> {
+        self.logged_at(revision)
+    }
+
+    fn logged_at(&self, revision: u64) -> Result<State, Error> {
         let newest = self.revision();
         if revision == newest {
-            return Ok(self.state().clone());
+            return Ok(self.plan.version.state.clone());
         }
         let evidence = self.everything()?;
         let oldest =
@@ -230,7 +245,13 @@ impl View {
     /// # Errors
     /// As [`Journal::preview`](crate::Journal::preview).
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        journal::preview(&self.config, &self.plan.version, &edit.into(), expected)
+        let mut version = self.plan.version.clone();
+        // A hand edit is taken over before an edit is judged.
+        if version.state != self.state {
+            version.state = self.state.clone();
+            version.cursor.revision += 1;
+        }
+        journal::preview(&self.config, &version, &edit.into(), expected)
     }
 
     /// Numbers about the journal.

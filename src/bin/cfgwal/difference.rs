@@ -77,8 +77,10 @@ pub fn to_value(preview: &Preview, view: &View, file: &Path, out: &Terminal) -> 
 /// What keeps the file from showing any edit.
 fn held_back(view: &View) -> Option<&Behind> {
     match view.file_status() {
-        FileStatus::Behind { why, .. } if *why != Behind::Pending => Some(why),
-        _ => None,
+        // A hand edit is taken over, and what was pending is written with the edit.
+        FileStatus::Behind { why: Behind::Pending | Behind::EditedByHand, .. } => None,
+        FileStatus::Behind { why, .. } => Some(why),
+        FileStatus::Current { .. } => None,
     }
 }
 

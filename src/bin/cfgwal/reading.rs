@@ -1,7 +1,7 @@
-//! What the commands that only read have in common: they see a hand edit, write nothing, wait for nobody,
-//! and go on over damage with what is intact.
+//! What the commands that only read have in common: they see a hand edit as an edit would find it, write nothing, wait
+//! for nobody, and go on over damage with what is intact.
 
-use cfgwal::{Error, State, View};
+use cfgwal::{Behind, Error, FileStatus, State, View};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -11,13 +11,9 @@ use crate::terminal::Terminal;
 /// The config at a revision, or the newest. Says so if the file itself cannot be read at the moment.
 pub fn open(context: &Context, at: Option<u64>, out: &Terminal) -> Result<(View, State), Failure> {
     let view = context.view()?;
-    if let Some(edit) = view.hand_edit() {
-        let file = context.file()?;
-        let how = match edit {
-            Ok(_) => "was changed by hand".to_owned(),
-            Err(invalid) => format!("was changed by hand and does not parse: {invalid}"),
-        };
-        out.warn(&format!("{} {how}\nthis is what the journal has", file.display()));
+    if let FileStatus::Behind { why: why @ (Behind::Invalid(_) | Behind::Shrunk), .. } = view.file_status() {
+        let (file, advice) = (context.file()?, why.advice());
+        out.warn(&format!("{}: {why}\nwhat is read is what the journal has; {advice}", file.display()));
     }
     let state = match at {
         Some(revision) => view.at(revision)?,
