@@ -19,6 +19,7 @@ use crate::op::{Op, Origin, OriginKind, Transaction};
 use crate::path::{IntoPath, Path};
 use crate::state::State;
 use crate::value::Value;
+use crate::version::Version;
 
 mod birth;
 mod keeper;
@@ -236,7 +237,15 @@ impl Journal {
     /// # Errors
     /// [`Error::Refused`] if it could not be written whatever the state; all else comes from waiting.
     pub fn submit(&self, edit: impl Into<Transaction>) -> Result<Pending, Error> {
-        let edit = self.inner.prepare(edit.into(), None)?;
+        self.submit_expecting(edit, None)
+    }
+
+    /// Begin an edit that is refused unless the revision right before it is the expected one.
+    ///
+    /// # Errors
+    /// As [`submit`](Journal::submit).
+    pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
+        let edit = self.inner.prepare(edit.into(), revision)?;
         self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit.clone());
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
@@ -299,13 +308,7 @@ impl Journal {
     /// # Errors
     /// As [`append`](Journal::append), and [`Error::Unpatchable`], [`Error::Invalid`] for the file's own text.
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        let transaction = edit.into();
-        let version = self.inner.log.published()?;
-        let (revision, config) = (version.revision(), &self.inner.config);
-        if let Some(expected) = expected.filter(|expected| *expected != revision) {
-            return Err(Error::Revision { expected, found: revision });
-        }
-        preview(config, revision, &version.state, &transaction)
+        preview(&self.inner.config, &*self.inner.log.published()?, &edit.into(), expected)
     }
 
     /// Bring the config file up to the newest durable revision now.
@@ -374,10 +377,26 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// What an edit of `state` would do to the config file.
-pub(crate) fn preview(config: &ConfigFile, revision: u64, state: &State, edit: &Transaction) -> Result<Preview, Error> {
-    let mut after = state.clone();
-    let applied = after.apply(&edit.ops)?;
+/// What an edit of the newest revision would do to the config file. It is judged as an append judges it.
+pub(crate) fn preview(
+    config: &ConfigFile,
+    version: &Version,
+    edit: &Transaction,
+    expected: Option<u64>,
+) -> Result<Preview, Error> {
+    let used = edit.key.as_ref().and_then(|key| version.keys.get(key));
+    let mut revision = version.revision();
+    if let Some(expected) = expected.filter(|expected| used.is_none() && *expected != revision) {
+        return Err(Error::Revision { expected, found: revision });
+    }
+    let mut after = version.state.clone();
+    let results = match used {
+        Some(used) => {
+            revision = used.revision;
+            used.results.to_vec()
+        }
+        None => after.apply(&edit.ops)?.results,
+    };
     let text = config.read()?.map(|text| text.bytes);
     let bytes = match &text {
         None => document::render(config.format, after.root()),
@@ -386,7 +405,7 @@ pub(crate) fn preview(config: &ConfigFile, revision: u64, state: &State, edit: &
             why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
         })?,
     };
-    Ok(Preview { revision, results: applied.results, before: text, after: bytes })
+    Ok(Preview { revision, results, before: text, after: bytes })
 }
 
 impl Inner {

@@ -498,12 +498,13 @@ impl Materialiser<'_> {
     }
 }
 
-/// The state as it will be once a hand edit has been taken over; `at` gives the states of older revisions.
+/// The state as it will be once a hand edit has been taken over; `None`: it drops most of the config, and is held back
+/// until someone says that it is meant. `at` gives the states of older revisions.
 pub(crate) fn with_hand_edit(
     version: &Version,
     theirs: &State,
     mut at: impl FnMut(u64) -> Result<State, Error>,
-) -> Result<State, Error> {
+) -> Result<Option<State>, Error> {
     let mut bases = Vec::new();
     for known in version.texts.iter() {
         bases.push(known.stands_for.state(&mut at)?);
@@ -511,11 +512,10 @@ pub(crate) fn with_hand_edit(
     if bases.is_empty() {
         bases.push(State::new(Value::object()));
     } else if bases.iter().all(|base| reconcile::drops_most(base, theirs)) {
-        // It is held back until someone says that it is meant.
-        return Ok(version.state.clone());
+        return Ok(None);
     }
     let (base, theirs) = reconcile::theirs_on(&bases, theirs);
-    Ok(State::merge3(&base, &version.state, &theirs).0)
+    Ok(Some(State::merge3(&base, &version.state, &theirs).0))
 }
 
 /// A new text on disk that is not in its place yet.

@@ -103,6 +103,21 @@ impl View {
         View::open_as(path.as_ref(), None)
     }
 
+    /// Look at a config; one that does not exist is empty, as the first edit would find it.
+    ///
+    /// # Errors
+    /// As [`open`](View::open), but for [`Error::Missing`].
+    pub fn open_or_empty(path: impl AsRef<FilePath>) -> Result<View, Error> {
+        match View::open(&path) {
+            Err(Error::Missing { .. }) => {
+                let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
+                let file = FileStatus::Behind { shows: None, revision: 0, why: Behind::Pending };
+                Ok(View::without_journal(config, recovery::empty_plan(), file))
+            }
+            view => view,
+        }
+    }
+
     /// Look at a config whose format is known.
     ///
     /// # Errors
@@ -127,8 +142,12 @@ impl View {
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         let mut plan = recovery::empty_plan();
         plan.version.state = State::new(value);
-        let (file, state) = (FileStatus::Current { revision: 0 }, plan.version.state.clone());
-        Ok(View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None })
+        Ok(View::without_journal(config, plan, FileStatus::Current { revision: 0 }))
+    }
+
+    fn without_journal(config: ConfigFile, plan: LogPlan, file: FileStatus) -> View {
+        let state = plan.version.state.clone();
+        View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None }
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
@@ -139,7 +158,10 @@ impl View {
         let state = plan.version.state.clone();
         let mut view = View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot };
         if let Some(Ok(theirs)) = &view.hand_edit {
-            view.state = materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))?;
+            match materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))? {
+                Some(state) => view.state = state,
+                None => view.file = FileStatus::Behind { shows: None, revision: view.revision(), why: Behind::Shrunk },
+            }
         }
         Ok(view)
     }
@@ -223,11 +245,13 @@ impl View {
     /// # Errors
     /// As [`Journal::preview`](crate::Journal::preview).
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        let revision = self.revision();
-        if let Some(expected) = expected.filter(|expected| *expected != revision) {
-            return Err(Error::Revision { expected, found: revision });
+        let mut version = self.plan.version.clone();
+        // A hand edit is taken over before an edit is judged.
+        if version.state != self.state {
+            version.state = self.state.clone();
+            version.cursor.revision += 1;
         }
-        journal::preview(&self.config, revision, self.state(), &edit.into())
+        journal::preview(&self.config, &version, &edit.into(), expected)
     }
 
     /// Numbers about the journal.
@@ -258,11 +282,20 @@ impl std::fmt::Debug for View {
 
 /// Check every checksum, every chain, and the config file against the state. Changes nothing.
 ///
+/// `None`: there is a file, but no journal.
+///
 /// # Errors
-/// [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
-pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
+/// [`Error::Missing`], [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
+pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
     let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
     let dir = config.journal();
+    match config.storage.stat(&dir) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
+        }
+        Err(error) => return Err(Error::io("look at", &dir)(error)),
+    }
     let (evidence, _) = look(&*config.storage, &dir, true)?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     let (file, _) = look_at_file(&config, &plan)?;
@@ -295,7 +328,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         );
         findings.push(Finding { file: torn.file, offset: torn.offset, what });
     }
-    Ok(Report {
+    Ok(Some(Report {
         revision: plan.version.revision(),
         records,
         segments: evidence.segments.len(),
@@ -303,7 +336,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         file,
         damage: damage.take(),
         findings,
-    })
+    }))
 }
 
 /// What lies in a journal, as one who takes no lock may see it.
