@@ -542,6 +542,9 @@ impl Inner {
 
     /// Start the background thread with the first edit.
     fn wake_keeper(self: &Arc<Self>) {
+        if !self.options.background {
+            return;
+        }
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if keeper.is_none() {
             let inner = self.clone();
