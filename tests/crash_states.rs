@@ -102,7 +102,10 @@ fn run(sequence: &[Step], explorer: &Arc<Mutex<Explorer>>) {
             last = Some(disk.generation());
             let truth = truth.lock().unwrap().clone();
             let (number, call) = (seen.number, seen.call);
-            explorer.lock().unwrap().explore(&disk, &truth, &|| format!("{sequence:?}, before call {number} ({call:?})"));
+            explorer
+                .lock()
+                .unwrap()
+                .explore(&disk, &truth, &|| format!("{sequence:?}, before call {number} ({call:?})"));
         });
     }
     let mut journal = open(&process).unwrap();
