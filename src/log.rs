@@ -262,7 +262,7 @@ impl Log {
         self.locks.maintenance(self.lock_timeout)
     }
 
-    fn usable(&self) -> Result<(), Error> {
+    pub(crate) fn usable(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(Error::Forked { path: self.dir.clone() });
         }

@@ -94,13 +94,12 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
-    /// Make the file of a store that is being born.
-    pub(crate) fn create(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
-        let path = dir.join(NAME);
-        let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+    /// Make an empty page under a name that nobody looks at yet.
+    pub(crate) fn create(storage: &dyn Storage, path: &Path) -> Result<(), Error> {
+        let file = storage.open(path, Open::Create(0o600)).map_err(Error::io("create", path))?;
         crate::storage::write_zeros(&*file, 0, PAGE_LEN as u64)
             .and_then(|()| file.sync())
-            .map_err(Error::io("write", &path))
+            .map_err(Error::io("write", path))
     }
 
     /// Map it. What it says counts only while it [is of this boot and store](Watermark::speaks_for).
