@@ -233,7 +233,7 @@ impl Materialiser<'_> {
         };
         let mut bases = Vec::new();
         for known in version.texts.iter() {
-            bases.push(known.stands_for.state(&mut |revision| self.state_at(version, revision))?);
+            bases.push(compact::state_of(self.log, version, known)?);
         }
         let Some(newest) = version.texts.last() else {
             // No file was ever shown; its text is an edit of nothing.
@@ -289,10 +289,6 @@ impl Materialiser<'_> {
         }
         self.log.sync_all()?;
         Ok(Outcome::Again)
-    }
-
-    fn state_at(&self, version: &Version, revision: u64) -> Result<State, Error> {
-        if revision == version.revision() { Ok(version.state.clone()) } else { compact::state_at(self.log, revision) }
     }
 
     /// Put a file where none ever was.
