@@ -32,6 +32,10 @@ pub type Map = OrderedMap<Value>;
 /// Its clone is O(1). Values are equal if their structure is; the order of keys counts.
 ///
 /// It displays as JSON on one line, and with `{:#}` indented by two spaces.
+///
+/// Containers nest at most [`DEPTH_MAX`](crate::DEPTH_MAX) deep: whatever reads a document refuses more,
+/// and so does every op. A program that builds its own values should not go far beyond, because comparing,
+/// printing and dropping them follow the nesting by recursion.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Value {
     /// `null`
