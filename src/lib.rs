@@ -37,5 +37,5 @@ pub use recover::{Plan, RecoverOptions};
 pub use recovery::{Finding, Step, TornTail};
 pub use secret::{is_secret, masked};
 pub use state::{Applied, Conflict, State};
-pub use value::{Change, List, Map, MapIter, Number, OrderedMap, Seq, SeqIter, Value};
+pub use value::{Change, List, Map, MapIter, Number, OrderedMap, Seq, SeqIter, SerdeError, Value};
 pub use view::{Entry, Report, Status, View, verify};

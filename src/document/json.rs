@@ -1,10 +1,11 @@
 //! JSON and JSONC: one code, two dialects.
 //!
-//! `tree` reads a text into spans, `row` knows which text around an item belongs to it, `splice` walks
+//! `scan` reads a text into tokens, `tree` those into spans, `row` knows which text around an item belongs to it, `splice` walks
 //! tree and target side by side and says which bytes to replace, `layout` writes what is new.
 
 mod layout;
 mod row;
+mod scan;
 mod splice;
 mod tree;
 
