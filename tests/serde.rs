@@ -1,4 +1,5 @@
 //! Values and the caller's own types: the mapping is serde_json's, exactness and limits are ours.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

@@ -45,7 +45,7 @@ struct Speller<'n> {
 impl Speller<'_> {
     fn spell(value: &Value, noise: &[u8], comments: bool) -> String {
         let mut speller = Speller { noise: noise.iter().cycle(), comments, out: String::new() };
-        if speller.roll() % 8 == 0 {
+        if speller.roll().is_multiple_of(8) {
             speller.out.push('\u{feff}');
         }
         speller.gap();
@@ -99,7 +99,7 @@ impl Speller<'_> {
             self.value(value);
             self.gap();
         }
-        if any && self.comments && self.roll() % 3 == 0 {
+        if any && self.comments && self.roll().is_multiple_of(3) {
             self.out.push(',');
         }
         self.gap();
@@ -111,9 +111,9 @@ impl Speller<'_> {
         for c in text.chars() {
             let must = c < ' ' || c == '"' || c == '\\';
             match c {
-                '/' if self.roll() % 2 == 0 => self.out += "\\/",
-                '"' | '\\' if self.roll() % 2 == 0 => self.out.extend(['\\', c]),
-                c if must || self.roll() % 8 == 0 => {
+                '/' if self.roll().is_multiple_of(2) => self.out += "\\/",
+                '"' | '\\' if self.roll().is_multiple_of(2) => self.out.extend(['\\', c]),
+                c if must || self.roll().is_multiple_of(8) => {
                     c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| self.out += &format!("\\u{unit:04X}"));
                 }
                 c => self.out.push(c),

@@ -450,3 +450,41 @@ fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {
     }
     rises
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(edits: &[(Range<usize>, &str)]) -> Option<String> {
+        let splices = edits.iter().map(|(at, with)| Splice { at: at.clone(), with: (*with).to_owned() });
+        apply("0123456789", 1..9, splices.collect()).ok()
+    }
+
+    #[test]
+    fn edits_land_in_order_and_all_else_is_copied() {
+        assert_eq!(applied(&[]).as_deref(), Some("12345678"));
+        assert_eq!(applied(&[(5..7, ""), (2..3, "ab"), (5..5, "x"), (5..5, "y")]).as_deref(), Some("1ab34xy78"));
+    }
+
+    #[test]
+    fn edits_that_meet_or_leave_the_range_are_refused() {
+        for edits in [&[(2..4, ""), (3..5, "")][..], &[(2..6, ""), (3..3, "x")], &[(8..10, "")], &[(0..1, "")]] {
+            assert_eq!(applied(edits), None, "{edits:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_rise_stays() {
+        let stays = |numbers: &[i64]| -> Vec<i64> {
+            // Negative: nothing there before.
+            let found: Vec<Option<usize>> = numbers.iter().map(|&number| usize::try_from(number).ok()).collect();
+            numbers.iter().zip(longest_rise(&found)).filter(|(_, stays)| *stays).map(|(number, _)| *number).collect()
+        };
+        assert_eq!(stays(&[]), []);
+        assert_eq!(stays(&[-1, 0, -1, 1, 2]), [0, 1, 2]);
+        assert_eq!(stays(&[4, 0, 1, 2, 3]), [0, 1, 2, 3]);
+        assert_eq!(stays(&[1, 2, 3, 4, 0]), [1, 2, 3, 4]);
+        assert_eq!(stays(&[2, 0, 3, 1, 4]).len(), 3);
+        assert_eq!(stays(&[3, 2, 1, 0]).len(), 1);
+    }
+}
