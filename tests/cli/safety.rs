@@ -161,7 +161,7 @@ fn what_comes_from_a_file_cannot_take_over_the_terminal() {
         &["log"],
         &["log", "--json"],
         &["set", "v", "1", "--dry-run"],
-        &["set", "v.x", "1"],
+        &["set", &format!("{key}.x"), "1"],
         &["set", "x", "1", "--if", "v=2"],
         &["set", "x", "1", "--if", "v=2", "--json"],
         &["get", &format!("{key}.gone")],
