@@ -61,6 +61,10 @@ struct Closer(Arc<Inner>);
 
 impl Drop for Closer {
     fn drop(&mut self) {
+        if !self.0.log.is_ours() {
+            // A forked child drops its copy; closing is for the parent.
+            return;
+        }
         if let Err(error) = self.0.close() {
             tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
         }
@@ -242,6 +246,7 @@ impl Journal {
     /// As [`submit`](Journal::submit).
     pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
+        self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit.clone());
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
             self.inner.queue.drive_once(&self.inner.log);
@@ -417,7 +422,15 @@ impl Inner {
     fn acknowledge(self: &Arc<Self>, edit: Edit, outcome: Result<Appended, Error>) -> Result<Ack, Error> {
         let mut outcome = outcome;
         let appended = loop {
-            let appended = outcome?;
+            let appended = match outcome {
+                Ok(appended) => appended,
+                Err(refused @ (Error::Refused(_) | Error::Revision { .. })) => {
+                    // What it was judged on must not vanish after the answer.
+                    self.log.sync_all()?;
+                    return Err(refused);
+                }
+                Err(error) => return Err(error),
+            };
             match self.log.wait_durable(&appended.ticket) {
                 Ok(()) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
@@ -486,8 +499,16 @@ impl Inner {
             self.remember(&status, shown);
             return Ok(status);
         }
-        let guard = self.log.maintenance()?;
-        let (status, shown) = materialiser.run(&guard)?;
+        let written = self.log.maintenance().and_then(|guard| materialiser.run(&guard));
+        let (status, shown) = match written {
+            Ok(done) => done,
+            // The edits are safe; only the file lags.
+            Err(error @ (Error::Io { .. } | Error::Locked { .. } | Error::NotApplied(_))) => {
+                let revision = self.log.published()?.revision();
+                (FileStatus::Behind { shows: None, revision, why: Behind::Failed(error.to_string()) }, None)
+            }
+            Err(error) => return Err(error),
+        };
         self.remember(&status, shown);
         Ok(status)
     }

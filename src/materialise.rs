@@ -173,7 +173,6 @@ impl Materialiser<'_> {
             }
             match self.attempt(&version, &mut shows)? {
                 Outcome::Done(shown) => {
-                    self.log.locks.watermark.set_shown(shown.revision);
                     let revision = self.log.published()?.revision();
                     let status = if shown.revision >= revision {
                         FileStatus::Current { revision }

@@ -37,7 +37,7 @@ pub(crate) fn perform(
 ) -> Result<(), Error> {
     let dir = locks.dir();
     let mut segment = plan.version.segment;
-    let mut durable = plan.version.sequence();
+    let durable = plan.version.sequence();
     for step in &plan.steps {
         tracing::info!(%step, "recovering");
         match step {
@@ -55,10 +55,11 @@ pub(crate) fn perform(
             Step::AcceptLoss { .. } => unreachable!("a plan with damage is not performed here"),
         }
     }
-    if segment == plan.version.segment && locks.watermark.speaks_for(boot, &plan.store) {
-        durable = locks.watermark.durable().sequence;
+    if !locks.watermark.speaks_for(boot, &plan.store) {
+        locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
+    } else if segment != plan.version.segment {
+        locks.watermark.name_segment(segment, durable);
     }
-    locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
     Ok(())
 }
 
