@@ -53,7 +53,10 @@ fn code_3_for_an_edit_of_a_file_that_someone_broke_by_hand() {
     assert_eq!(store.content(), before, "a refused edit was logged");
     let ran = store.run(&["get", "a"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "2\n"), "readers go on: {ran:?}");
-    assert!(ran.err.starts_with("warning: settings.json: its text was changed by hand and does not parse: line 1"), "{ran:?}");
+    assert!(
+        ran.err.starts_with("warning: settings.json: its text was changed by hand and does not parse: line 1"),
+        "{ran:?}"
+    );
     store.write("{\"a\": 2}");
     assert_eq!(store.ok(&["increment", "a"]), "3\n");
     assert_eq!(store.text(), "{\"a\": 3}");
@@ -200,7 +203,9 @@ fn code_8_for_a_file_that_is_none_and_it_cannot_hang_us() {
     let fifo = store.dir().join("pipe.json");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
     assert!(made.success());
-    for args in [["-f", "pipe.json", "get", "a"].as_slice(), &["-f", "pipe.json", "set", "a", "1"], &["-f", ".", "get", "a"]] {
+    for args in
+        [["-f", "pipe.json", "get", "a"].as_slice(), &["-f", "pipe.json", "set", "a", "1"], &["-f", ".", "get", "a"]]
+    {
         let ran = ran(store.bare(args).output());
         assert_eq!(ran.code, 8, "{args:?}: {ran:?}");
     }

@@ -136,12 +136,9 @@ pub fn close(journal: Journal, context: &Context, out: &Terminal) -> Result<File
 /// A file that does not show what is durable ends a command with a code of its own.
 pub fn settled(file: PathBuf, status: &FileStatus) -> Result<Exit, Failure> {
     match status {
-        FileStatus::Behind { shows, revision, why } => Err(Failure::Behind {
-            file,
-            revision: *revision,
-            shows: *shows,
-            why: format!("{why}; {}", why.advice()),
-        }),
+        FileStatus::Behind { shows, revision, why } => {
+            Err(Failure::Behind { file, revision: *revision, shows: *shows, why: format!("{why}; {}", why.advice()) })
+        }
         FileStatus::Current { .. } => Ok(Exit::Done),
     }
 }
