@@ -1,5 +1,7 @@
 //! The verbs that change something.
 
+use std::process::Stdio;
+
 use crate::support::{Store, feed};
 
 const SAMPLE: &str = r#"{
@@ -161,6 +163,23 @@ fn edits_say_to_programs_which_revision_they_made() {
     let store = Store::with("{}");
     assert_eq!(store.ok(&["set", "a", "1", "--json"]), "{\"revision\":1,\"changed\":true}\n");
     assert_eq!(store.ok(&["set", "a", "1", "--json"]), "{\"revision\":1,\"changed\":false}\n");
+}
+
+#[test]
+fn many_at_once_all_land_and_all_say_so() {
+    let store = Store::with("{}");
+    let children: Vec<_> = (0..24)
+        .map(|n| {
+            let mut command = store.command(&["set", &format!("key{n}"), "1", "--lock-timeout", "60s"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("set starts")
+        })
+        .collect();
+    for child in children {
+        let ran = crate::support::ran(child.wait_with_output());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    }
+    assert_eq!(store.ok(&["ls"]).lines().count(), 24);
+    assert_eq!(store.text().matches("key").count(), 24, "the file shows them all");
 }
 
 #[test]

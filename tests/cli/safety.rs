@@ -258,4 +258,5 @@ fn verbose_tells_on_stderr_and_nothing_else_changes() {
     let mut command = store.command(&["increment", "n", "-vvv"]);
     let ran = ran(command.stdin(Stdio::null()).output());
     assert_eq!((ran.code, ran.out.as_str()), (0, "1\n"));
+    assert!(ran.err.contains("INFO") && ran.err.contains("durable revision=1"), "{ran:?}");
 }

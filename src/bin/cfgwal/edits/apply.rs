@@ -45,6 +45,7 @@ impl Apply {
         refuse_if_broken(&journal)?;
         let before = journal.snapshot()?.revision();
         let ack = journal.append_expecting(transaction, expected)?;
+        tracing::info!(revision = ack.revision, changed = ack.changed, "durable");
         report(&ack, out)?;
         let status = close(journal, context, out)?;
         // With more than our own edit new, one of the others may be a person's.
@@ -130,12 +131,16 @@ fn warn_of_conflicts(since: u64, context: &Context, out: &Terminal) -> Result<()
 /// Makes the file current, which a command leaves it wherever that is possible.
 pub fn close(journal: Journal, context: &Context, out: &Terminal) -> Result<FileStatus, Failure> {
     let _progress = Progress::start(out, format!("writing {}", context.file()?.display()));
-    Ok(journal.close()?)
+    let status = journal.close()?;
+    tracing::info!(revision = newest(&status), current = matches!(status, FileStatus::Current { .. }), "closed");
+    Ok(status)
 }
 
 /// A file that does not show what is durable ends a command with a code of its own.
 pub fn settled(file: PathBuf, status: &FileStatus) -> Result<Exit, Failure> {
     match status {
+        // It was written, and since then others went on: what they did is theirs to show.
+        FileStatus::Behind { shows: Some(_), why: Behind::Pending, .. } => Ok(Exit::Done),
         FileStatus::Behind { shows, revision, why } => {
             Err(Failure::Behind { file, revision: *revision, shows: *shows, why: format!("{why}; {}", why.advice()) })
         }
