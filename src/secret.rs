@@ -31,7 +31,7 @@ pub fn is_secret(path: &Path) -> bool {
     path.segments().iter().filter_map(Segment::as_key).any(is_secret_key)
 }
 
-fn is_secret_key(key: &str) -> bool {
+pub(crate) fn is_secret_key(key: &str) -> bool {
     let letters: String = key.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     PARTS.iter().any(|part| letters.contains(part))
         || words(key).any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -92,7 +94,7 @@ impl Store {
     }
 
     /// Run a command that must succeed, and say nothing on stderr.
-    pub fn ok<S: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[S]) -> String {
+    pub fn ok<S: AsRef<OsStr> + fmt::Debug>(&self, args: &[S]) -> String {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {ran:?}");
         ran.out
@@ -103,11 +105,43 @@ impl Store {
         feed(self.command(args), input)
     }
 
-    /// Everything in the directory: what each name is, its mode and content. Equal before and after, nothing changed.
-    pub fn everything(&self) -> BTreeMap<PathBuf, (u32, u64, Vec<u8>)> {
-        let mut found = BTreeMap::new();
-        walk(self.dir(), &mut found);
+    /// Everything in the directory. Equal before and after: not a byte was written.
+    pub fn everything(&self) -> Everything {
+        let mut found = Everything::default();
+        walk(self.dir(), &mut found.files);
         found
+    }
+
+    /// Everything but the page in which running processes tell one another who holds the lock: what a refused
+    /// edit must leave alone.
+    pub fn content(&self) -> Everything {
+        let mut found = self.everything();
+        found.files.remove(&self.journal().join("watermark"));
+        found
+    }
+}
+
+/// What each name in a directory is, its mode, inode and content.
+#[derive(PartialEq, Eq, Default)]
+pub struct Everything {
+    files: BTreeMap<PathBuf, (u32, u64, Vec<u8>)>,
+}
+
+impl Everything {
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
+/// Short enough to find the difference in.
+impl fmt::Debug for Everything {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, (mode, inode, content)) in &self.files {
+            let mut hasher = DefaultHasher::new();
+            content.hash(&mut hasher);
+            write!(f, "\n    {} {mode:o} {inode} {} bytes {:x}", path.display(), content.len(), hasher.finish())?;
+        }
+        Ok(())
     }
 }
 
