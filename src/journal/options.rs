@@ -86,6 +86,14 @@ impl Options {
         self
     }
 
+    /// The disk to work on, in place of the operating system's.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn seat(mut self, seat: crate::storage::faulty::Seat) -> Options {
+        self.storage = seat.0;
+        self
+    }
+
     pub(crate) fn storage(&self) -> Arc<dyn Storage> {
         self.storage.clone()
     }
