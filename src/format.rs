@@ -19,7 +19,7 @@ mod tests {
     use crate::storage::os::Os;
     use crate::storage::{Open, PAGE_LEN, PAGE_WORDS};
     use crate::value::Number;
-    use crate::version::{KEYS_MAX, StandsFor, TEXTS_MAX, Version};
+    use crate::version::{KEYS_MAX, TEXTS_MAX, Version};
     use crate::watermark::{self, Reached, Role, Watermark};
 
     const PAGE: &str = include_str!("FORMAT.md");
@@ -123,7 +123,7 @@ mod tests {
         written_segment(dir.path());
         let version = read_segment(dir.path());
         let first = document::parse(Format::Json, first_text().as_bytes()).unwrap();
-        let mut state_of = |_: &StandsFor| Ok(crate::State::new(first.clone()));
+        let mut state_of = |_| Ok(crate::State::new(first.clone()));
         let written =
             snapshot::encode(STORE, &version, 2, TIME + 3_000_000, Some(&first_text()), &mut state_of).unwrap();
         let shown = block("snapshot");
@@ -144,7 +144,6 @@ mod tests {
         page.set_tail(1, 4);
         page.publish(1, 3);
         page.mark(1, Duration::from_secs(61));
-        page.set_shown(1);
         page.enter(Role::Appender, 4242, Duration::from_secs(60));
         same_bytes(&block("watermark"), &std::fs::read(dir.path().join(watermark::NAME)).unwrap());
     }

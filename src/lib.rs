@@ -135,3 +135,8 @@ pub mod sim {
         CrashImages, Disk, DiskImage, Handle, Limits, Metadata, NoStateId, Order, Process, Rules, StateId, Time,
     };
 }
+
+/// The example in the README is compiled and run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
