@@ -85,7 +85,7 @@ mod tests {
             previous = frame::encode(&mut bytes, &Seed::new(&HEADER.salt), &fields, &payload);
         }
         let draft = Segment::draft(&Os, dir, HEADER.number, 0, ZEROS_FIRST).unwrap();
-        let segment = draft.publish(&Os, dir, HEADER, &bytes).unwrap();
+        let segment = draft.publish(dir, HEADER, &bytes).unwrap();
         std::fs::read(segment.path).unwrap()
     }
 
@@ -138,12 +138,13 @@ mod tests {
     #[test]
     fn format_md_shows_the_bytes_of_a_watermark() {
         let dir = tempfile::tempdir().unwrap();
-        Watermark::create(&Os, dir.path()).unwrap();
+        Watermark::create(&Os, &dir.path().join(watermark::NAME)).unwrap();
         let page = Watermark::open(&Os, dir.path(), "settings set").unwrap();
         page.begin(&BOOT, &STORE, Reached::new(1, 0));
         page.set_tail(1, 4);
         page.publish(1, 3);
-        page.mark(1, Duration::from_secs(61));
+        page.set_named();
+        assert!(page.mark(1));
         page.enter(Role::Appender, 4242, Duration::from_secs(60));
         same_bytes(&block("watermark"), &std::fs::read(dir.path().join(watermark::NAME)).unwrap());
     }
