@@ -103,8 +103,8 @@ pub(crate) trait Page: Send + Sync {
     fn words(&self) -> &[AtomicU64; PAGE_WORDS];
     /// Wait until somebody wakes the word, its low half is no longer `seen`, or the time is over.
     fn wait(&self, word: usize, seen: u32, timeout: Duration);
-    /// Wake everybody who waits for this word.
-    fn wake(&self, word: usize);
+    /// Wake at most so many of those who wait for this word.
+    fn wake(&self, word: usize, most: u32);
 }
 
 /// 64-bit words in a [`Page`].
@@ -134,6 +134,8 @@ pub(crate) trait File: Send + Sync {
     /// Give this file the owner, permission bits, ACL and extended attributes of another. The permission bits
     /// come last, so that the file is never open to more people than `like` is.
     fn take_metadata(&self, like: &dyn File) -> io::Result<()>;
+    /// Set the permission bits.
+    fn set_mode(&self, mode: u32) -> io::Result<()>;
     /// Extended attributes by name, ACLs among them.
     fn attributes(&self) -> io::Result<Vec<(OsString, Vec<u8>)>>;
     fn set_attribute(&self, name: &OsStr, value: &[u8]) -> io::Result<()>;
@@ -144,7 +146,8 @@ pub(crate) trait File: Send + Sync {
 /// A tree of files, and the little that the engine asks of the system besides.
 pub(crate) trait Storage: Send + Sync + 'static {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>>;
-    /// Make a directory for its owner alone.
+    /// Make a directory for its owner alone. Like a file that is created it goes to whom its parent belongs, where
+    /// the process may give it away.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Names in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
@@ -166,6 +169,8 @@ pub(crate) trait Storage: Send + Sync + 'static {
     /// Microseconds since the Unix epoch, as far as anyone knows.
     fn clock_micros(&self) -> u64;
     fn sleep(&self, time: Duration);
+    /// Permission bits that this process gives to files that nobody chose any for.
+    fn default_mode(&self) -> u32;
     /// The process behind this seam.
     fn pid(&self) -> u32;
     /// Whether a process is still there.

@@ -64,6 +64,7 @@ pub enum Call {
     EndLease,
     Link,
     TakeMetadata,
+    SetMode,
     Attributes,
     SetAttribute,
     Map,
@@ -82,6 +83,7 @@ impl Call {
         Call::SyncDir,
         Call::Link,
         Call::TakeMetadata,
+        Call::SetMode,
         Call::SetAttribute,
     ];
     /// The calls that need room on the disk, so that a full disk refuses them.
@@ -519,6 +521,9 @@ impl Storage for Faulty {
     fn sleep(&self, time: Duration) {
         self.below.sleep(time);
     }
+    fn default_mode(&self) -> u32 {
+        self.below.default_mode()
+    }
     fn pid(&self) -> u32 {
         self.below.pid()
     }
@@ -593,6 +598,10 @@ impl File for FaultyFile {
         self.pass(Call::TakeMetadata)?;
         self.below.take_metadata(like)
     }
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.pass(Call::SetMode)?;
+        self.below.set_mode(mode)
+    }
     fn attributes(&self) -> io::Result<Vec<(OsString, Vec<u8>)>> {
         self.pass(Call::Attributes)?;
         self.below.attributes()
@@ -633,9 +642,9 @@ impl Page for GuardedPage {
         // A dead process waits too: time goes on for it until its bounded waits have ended.
         self.below.wait(word, seen, timeout);
     }
-    fn wake(&self, word: usize) {
+    fn wake(&self, word: usize, most: u32) {
         if !self.control.is_dead() {
-            self.below.wake(word);
+            self.below.wake(word, most);
         }
     }
 }

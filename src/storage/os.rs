@@ -38,10 +38,15 @@ impl Storage for Os {
                 if mode & !0o600 != 0 {
                     file.set_permissions(fs::Permissions::from_mode(mode))?;
                 }
+                give_to_owner_of_parent(&file, path)?;
                 file
             }
             Open::Directory => options.custom_flags(FLAGS | libc::O_DIRECTORY).open(path)?,
-            Open::Nameless => tempfile::tempfile_in(path)?,
+            Open::Nameless => {
+                let file = tempfile::tempfile_in(path)?;
+                file.set_permissions(fs::Permissions::from_mode(0o600))?;
+                file
+            }
         };
         let kind = kind_of(file.metadata()?.mode());
         let wanted = if how == Open::Directory { Kind::Directory } else { Kind::File };
@@ -52,7 +57,9 @@ impl Storage for Os {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().mode(0o700).create(path)
+        fs::DirBuilder::new().mode(0o700).create(path)?;
+        let made = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY).open(path)?;
+        give_to_owner_of_parent(&made, path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
@@ -125,6 +132,14 @@ impl Storage for Os {
 
     fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+
+    fn default_mode(&self) -> u32 {
+        // umask(2) can only be read by setting it, which other threads would notice.
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        let umask = line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o077);
+        0o666 & !umask
     }
 
     fn pid(&self) -> u32 {
@@ -247,6 +262,10 @@ impl File for OsFile {
         Ok(())
     }
 
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.file.set_permissions(fs::Permissions::from_mode(mode))
+    }
+
     fn attributes(&self) -> io::Result<Vec<(OsString, Vec<u8>)>> {
         xattr::read(self.file.as_fd())
     }
@@ -264,6 +283,19 @@ impl File for OsFile {
         let map = memmap2::MmapOptions::new().len(PAGE_LEN).map_raw(&self.file)?;
         Ok(Arc::new(OsPage { map }))
     }
+}
+
+/// One `sudo` must not lock the user out of the journal: what root creates goes to the owner of the directory.
+fn give_to_owner_of_parent(file: &fs::File, path: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (ours, theirs) = (file.metadata()?, fs::metadata(parent)?);
+    if (ours.uid(), ours.gid()) != (theirs.uid(), theirs.gid()) {
+        rustix::fs::fchown(file, Some(Uid::from_raw(theirs.uid())), Some(Gid::from_raw(theirs.gid())))?;
+    }
+    Ok(())
 }
 
 mod xattr {
@@ -342,8 +374,8 @@ impl Page for OsPage {
         let _ = futex::wait(self.low_half(word), futex::Flags::empty(), seen, Some(&timeout));
     }
 
-    fn wake(&self, word: usize) {
-        let _ = futex::wake(self.low_half(word), futex::Flags::empty(), i32::MAX as u32);
+    fn wake(&self, word: usize, most: u32) {
+        let _ = futex::wake(self.low_half(word), futex::Flags::empty(), most);
     }
 }
 

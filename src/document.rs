@@ -1,0 +1,244 @@
+//! Config files as text: what a format can read, and how it changes a text without rewriting it.
+//!
+//! ```text
+//! text ─ parse ─▶ Value          text + Value ─ patch ─▶ text that parses to exactly that Value
+//! ```
+//!
+//! A patch replaces the bytes of what differs and no others: comments, spacing, line ends, the way a
+//! number or a string is spelled and a missing final newline stay as the person left them. Nothing
+//! leaves [`patch`] unproven: the result is read again and compared with the value that was wanted.
+//!
+//! Pure: no I/O here. Which file a text came from is the caller's business, and so is its name in
+//! front of an [`Invalid`].
+
+use std::fmt;
+use std::path::Path;
+
+use crate::limits;
+use crate::quote::is_treacherous;
+use crate::value::Value;
+
+#[cfg(feature = "json")]
+mod json;
+
+/// A text format for config files. Each is a feature of this crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// JSON as RFC 8259 has it: no comments, no trailing commas.
+    #[cfg(feature = "json")]
+    Json,
+    /// JSON with comments and trailing commas, as editors and TypeScript read it.
+    #[cfg(feature = "json")]
+    Jsonc,
+}
+
+impl Format {
+    /// The format that a file of this name is written in, or `None` where the name does not say.
+    ///
+    /// Files that are called `.json` but whose own programs read comments (`tsconfig.json`,
+    /// `.vscode/settings.json`) are [`Jsonc`](Format::Jsonc).
+    ///
+    /// ```
+    /// use cfgwal::document::Format;
+    /// use std::path::Path;
+    ///
+    /// assert_eq!(Format::of(Path::new("conf/app.json")), Some(Format::Json));
+    /// assert_eq!(Format::of(Path::new("web/tsconfig.json")), Some(Format::Jsonc));
+    /// assert_eq!(Format::of(Path::new("README")), None);
+    /// ```
+    pub fn of(path: &Path) -> Option<Format> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match extension.as_str() {
+            #[cfg(feature = "json")]
+            "json" if reads_comments(path) => Some(Format::Jsonc),
+            #[cfg(feature = "json")]
+            "json" => Some(Format::Json),
+            #[cfg(feature = "json")]
+            "jsonc" | "code-workspace" => Some(Format::Jsonc),
+            _ => None,
+        }
+    }
+
+    /// What a person calls this format, and types to choose it: `json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "json")]
+            Format::Json => "json",
+            #[cfg(feature = "json")]
+            Format::Jsonc => "jsonc",
+        }
+    }
+}
+
+/// Whether this `.json` file is one of those whose programs take comments.
+#[cfg(feature = "json")]
+fn reads_comments(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    let parent = path.parent().and_then(Path::file_name);
+    let is = |stem: &str| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'));
+    is("tsconfig") || is("jsconfig") || name == "devcontainer.json" || parent.is_some_and(|name| name == ".vscode")
+}
+
+/// The value that `text` stands for.
+///
+/// # Errors
+/// Whatever the format does not allow, or allows but readers disagree about (a key written twice),
+/// and a text larger or deeper than [`limits`].
+pub fn parse(format: Format, text: &[u8]) -> Result<Value, Invalid> {
+    match format {
+        #[cfg(feature = "json")]
+        Format::Json | Format::Jsonc => json::parse(format, text),
+    }
+}
+
+/// `text`, changed so that it parses to `target`; every byte that has nothing to do with the
+/// difference stays. Linear in the text and the target, however many edits lie between them.
+///
+/// # Errors
+/// When `text` does not parse, when the format cannot hold `target`, and when the result, read
+/// again, is not what was asked for. There is no half-right result.
+pub fn patch(format: Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
+    match format {
+        #[cfg(feature = "json")]
+        Format::Json | Format::Jsonc => json::patch(format, text, target),
+    }
+}
+
+/// A new file that holds `value`, laid out as most people write this format.
+pub fn render(format: Format, value: &Value) -> Vec<u8> {
+    match format {
+        #[cfg(feature = "json")]
+        Format::Json | Format::Jsonc => json::render(value),
+    }
+}
+
+/// Why a text is not a document: where, and what is wrong there.
+///
+/// Displays as `line 3, column 7: expected a comma`, the line itself, and a mark below the place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Invalid {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, in characters, counted from 1. A byte order mark is not counted.
+    pub column: usize,
+    /// That line, or the part of a long one around the column, made safe to print.
+    pub shown: String,
+    /// How many characters of `shown` stand before the column.
+    pub mark: usize,
+    /// What is wrong, and where it is not plain, what to do instead.
+    pub why: String,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let (gutter, mark) = (number.len() + 2, self.mark);
+        writeln!(f, "line {}, column {}: {}", self.line, self.column, self.why)?;
+        writeln!(f, "  {number} | {}", self.shown)?;
+        write!(f, "{:gutter$} | {:mark$}^", "", "")
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Why a text could not be changed into what was wanted. The text is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unpatchable {
+    /// The text is not a document, so there is nothing to change.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// The format has no way to write this value.
+    #[error("{0}")]
+    Unwritable(String),
+    /// The changed text did not prove to be the value wanted, so nobody gets to see it: a defect of this crate.
+    #[error("the changed text would not be what was asked for ({0}); the file is left alone. Please report this")]
+    Unproven(String),
+}
+
+/// How many characters of a line an [`Invalid`] shows on either side of the column.
+const SHOWN: usize = 60;
+
+impl Invalid {
+    /// The fault at byte `at` of `text`, or at its end.
+    pub(crate) fn at(text: &str, at: usize, why: impl Into<String>) -> Invalid {
+        let (line, column) = position(text, at);
+        let at = at.min(text.len());
+        let start = text[..at].rfind(['\n', '\r']).map_or(0, |newline| newline + 1);
+        let end = text[at..].find(['\n', '\r']).map_or(text.len(), |newline| at + newline);
+        let (before, after) = (&text[start..at], &text[at..end]);
+
+        let cut = before.char_indices().rev().nth(SHOWN - 1).map_or(0, |(index, _)| index);
+        let mut shown = String::from(if cut == 0 { "" } else { "…" });
+        before[cut..].chars().for_each(|c| push_printable(&mut shown, c));
+        let mark = shown.chars().count();
+        let cut = after.char_indices().nth(SHOWN).map_or(after.len(), |(index, _)| index);
+        after[..cut].chars().for_each(|c| push_printable(&mut shown, c));
+        if cut < after.len() {
+            shown.push('…');
+        }
+        Invalid { line, column, shown, mark, why: why.into() }
+    }
+}
+
+/// Line and column of byte `at`, both counted from 1. `\n`, `\r\n` and a lone `\r` end a line.
+pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..at.min(text.len())];
+    let (mut line, mut start) = (1, 0);
+    let bytes = text.as_bytes();
+    for (index, byte) in before.bytes().enumerate() {
+        if byte == b'\n' || (byte == b'\r' && bytes.get(index + 1) != Some(&b'\n')) {
+            (line, start) = (line + 1, index + 1);
+        }
+    }
+    (line, before[start..].chars().count() + 1)
+}
+
+/// A config file must not be able to forge what an error message says.
+fn push_printable(out: &mut String, c: char) {
+    match c {
+        '\t' => out.push(' '),
+        c if is_treacherous(c) => out.extend(c.escape_default()),
+        c => out.push(c),
+    }
+}
+
+/// `text` without its byte order mark, which is kept apart so that it can be put back.
+///
+/// # Errors
+/// A text that is not UTF-8 (the likely encoding is named), larger than a document may be, or blank.
+fn decode(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
+    const BOM: &[u8] = b"\xEF\xBB\xBF";
+    if text.len() > limits::RECORD_MAX {
+        let why = format!("the document has {} bytes; the limit is {}", text.len(), limits::RECORD_MAX);
+        return Err(Invalid::at("", 0, why));
+    }
+    let (bom, body) = match text.strip_prefix(BOM) {
+        Some(body) => (BOM, body),
+        None => (&[][..], text),
+    };
+    let body = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
+    if body.trim_ascii().is_empty() {
+        return Err(Invalid::at(body, 0, "the document is empty"));
+    }
+    Ok((bom, body))
+}
+
+fn not_utf8(body: &[u8], at: usize) -> Invalid {
+    let zeros = body.iter().take(64).filter(|&&byte| byte == 0).count();
+    let why = match body {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "the text is UTF-16; save it as UTF-8".to_owned(),
+        _ if zeros > body.len().min(64) / 4 => "the text looks like UTF-16; save it as UTF-8".to_owned(),
+        _ => {
+            let byte = body[at];
+            format!("byte 0x{byte:02X} is not UTF-8 (perhaps Latin-1 or Windows-1252); save the file as UTF-8")
+        }
+    };
+    // What comes before the fault is valid; what follows is shown as well as it can be. The line is
+    // cut out first, since a lossy copy of a large file is a large copy.
+    let end = body[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(body.len(), |n| at + n);
+    let lossy = String::from_utf8_lossy(&body[..end.min(at + 4 * SHOWN)]);
+    Invalid::at(&lossy, at, why)
+}

@@ -1,0 +1,78 @@
+//! JSON and JSONC: one code, two dialects.
+//!
+//! `tree` reads a text into spans, `row` knows which text around an item belongs to it, `splice` walks
+//! tree and target side by side and says which bytes to replace, `layout` writes what is new.
+
+mod layout;
+mod row;
+mod splice;
+mod tree;
+
+use super::{Format, Invalid, Unpatchable, decode};
+use crate::limits;
+use crate::value::Value;
+use tree::Tree;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// RFC 8259.
+    Strict,
+    /// Comments, and a comma behind the last item.
+    Comments,
+}
+
+impl Dialect {
+    fn of(format: Format) -> Dialect {
+        match format {
+            Format::Json => Dialect::Strict,
+            Format::Jsonc => Dialect::Comments,
+        }
+    }
+}
+
+pub(super) fn parse(format: Format, text: &[u8]) -> Result<Value, Invalid> {
+    let (_, body) = decode(text)?;
+    Ok(Tree::parse(body, Dialect::of(format))?.value(Tree::ROOT))
+}
+
+pub(super) fn patch(format: Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
+    let (bom, body) = decode(text)?;
+    let dialect = Dialect::of(format);
+    let tree = Tree::parse(body, dialect)?;
+    check_writable(target, 0)?;
+    let patched = splice::patch(&tree, target)?;
+    if bom.len() + patched.len() > limits::RECORD_MAX {
+        return Err(Unpatchable::Unwritable(format!(
+            "the document would have {} bytes; the limit is {}",
+            patched.len(),
+            limits::RECORD_MAX
+        )));
+    }
+    match Tree::parse(&patched, dialect) {
+        Ok(again) if again.matches(Tree::ROOT, target) => Ok([bom, patched.as_bytes()].concat()),
+        Ok(_) => Err(Unpatchable::Unproven("it reads as another value".to_owned())),
+        Err(invalid) => Err(Unpatchable::Unproven(invalid.to_string())),
+    }
+}
+
+pub(super) fn render(value: &Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
+}
+
+/// Whether `target` keeps to the limits, so that what is written can be read again. `depth` containers
+/// are around it.
+fn check_writable(target: &Value, depth: usize) -> Result<(), Unpatchable> {
+    let deep = || Err(Unpatchable::Unwritable(format!("the value is nested deeper than {} levels", limits::DEPTH_MAX)));
+    match target {
+        Value::Array(_) | Value::Object(_) if depth >= limits::DEPTH_MAX => deep(),
+        Value::Array(list) => list.iter().try_for_each(|value| check_writable(value, depth + 1)),
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| {
+            if key.len() > limits::KEY_MAX {
+                let why = format!("a key has {} bytes; the limit is {}", key.len(), limits::KEY_MAX);
+                return Err(Unpatchable::Unwritable(why));
+            }
+            check_writable(value, depth + 1)
+        }),
+        _ => Ok(()),
+    }
+}

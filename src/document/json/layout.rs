@@ -1,0 +1,199 @@
+//! How new text is laid out: as its surroundings are.
+
+use std::fmt::Write as _;
+
+use super::row::Row;
+use super::tree::{Id, Kind, Tree};
+use crate::quote::quote;
+use crate::value::Value;
+
+/// The habits of a whole document, for where the next neighbour shows none.
+pub(super) struct Style<'a> {
+    pub(super) line_break: &'a str,
+    /// One level of indentation.
+    pub(super) unit: &'a str,
+    /// The colon with what this document puts around it.
+    pub(super) colon: &'static str,
+    /// What follows a comma on the same line.
+    pub(super) space: &'static str,
+}
+
+/// How one new value is laid out.
+#[derive(Clone, Copy)]
+pub(super) enum Layout<'a> {
+    OneLine,
+    /// Each item on a line of its own, one `unit` further in than `indent`.
+    Lines {
+        line_break: &'a str,
+        indent: &'a str,
+        unit: &'a str,
+    },
+}
+
+/// A one-line neighbour is imitated up to this width.
+const LINE_MAX: usize = 100;
+
+impl<'a> Style<'a> {
+    pub(super) fn of(tree: &Tree<'a>) -> Style<'a> {
+        let (mut unit, mut colon, mut space) = (None, None, None);
+        for container in tree.containers() {
+            let mut items = tree.items(container);
+            let Some(first) = items.next() else { continue };
+            if let (None, Some(key)) = (colon, first.key) {
+                let gap = &tree.text()[tree.span(key).end..tree.span(first.value).start];
+                colon = Some(known_colon(gap).unwrap_or(": "));
+            }
+            if let (None, Some(comma), Some(second)) = (space, tree.comma(first), items.next()) {
+                space = match &tree.text()[comma + 1..tree.start(second)] {
+                    "" => Some(""),
+                    gap if gap.contains(['\n', '\r']) => None,
+                    _ => Some(" "),
+                };
+            }
+            if unit.is_none() {
+                unit = unit_of(tree, container, tree.start(first));
+            }
+            if let (Some(_), Some(_), Some(_)) = (unit, colon, space) {
+                break;
+            }
+        }
+        let line_break = match tree.text().find(['\n', '\r']) {
+            Some(at) if tree.text()[at..].starts_with("\r\n") => "\r\n",
+            Some(at) => &tree.text()[at..=at],
+            None => "\n",
+        };
+        let colon = colon.unwrap_or(": ");
+        let space = space.unwrap_or(if colon.ends_with(' ') { " " } else { "" });
+        Style { line_break, unit: unit.unwrap_or("  "), colon, space }
+    }
+
+    /// The layout for a value in the place of item `at` or right behind it.
+    ///
+    /// `old` is the value that it replaces. What that one looked like decides, then the neighbours,
+    /// then whether items here have lines of their own.
+    pub(super) fn beside(&self, row: &Row<'_, 'a>, at: usize, old: Option<Id>, new: &Value) -> Layout<'a> {
+        let tree = row.tree;
+        let lead = row.line_lead(at);
+        let (line_break, indent) = lead.unwrap_or((self.line_break, tree.indent(row.start(at))));
+        let unit = unit_of(tree, row.container, row.start(at)).unwrap_or(self.unit);
+        let lines = Layout::Lines { line_break, indent, unit };
+
+        let near = [at, at.wrapping_sub(1), at + 1];
+        let models = near.iter().filter_map(|&index| row.items.get(index)).map(|item| item.value);
+        for model in old.into_iter().chain(models).filter(|&model| tree.has_items(model)) {
+            if tree.spans_lines(model) {
+                return lines;
+            }
+            if same_kind(tree.kind(model), new) && self.fits_line(indent, new) {
+                return Layout::OneLine;
+            }
+        }
+        if lead.is_some() { lines } else { Layout::OneLine }
+    }
+
+    /// The layout for the whole document's value, which has no neighbours.
+    pub(super) fn whole(&self, tree: &Tree<'a>) -> Layout<'a> {
+        let one_line = tree.has_items(Tree::ROOT) && !tree.spans_lines(Tree::ROOT);
+        match one_line {
+            true => Layout::OneLine,
+            false => Layout::Lines { line_break: self.line_break, indent: "", unit: self.unit },
+        }
+    }
+
+    fn fits_line(&self, indent: &str, value: &Value) -> bool {
+        let mut line = String::new();
+        self.write(&mut line, value, Layout::OneLine);
+        indent.len() + line.chars().count() <= LINE_MAX
+    }
+
+    /// The separator of key and value, as the key in the given place has it.
+    pub(super) fn colon(&self, row: &Row<'_, '_>, at: usize) -> &'static str {
+        let Some(key) = row.items.get(at).and_then(|item| item.key) else { return self.colon };
+        let gap = &row.tree.text()[row.tree.span(key).end..row.tree.span(row.items[at].value).start];
+        known_colon(gap).unwrap_or(self.colon)
+    }
+
+    pub(super) fn write(&self, out: &mut String, value: &Value, layout: Layout<'_>) {
+        self.write_at(out, value, layout, 0);
+    }
+
+    fn write_at(&self, out: &mut String, value: &Value, layout: Layout<'_>, depth: usize) {
+        match value {
+            Value::Array(list) => {
+                let items = list.iter().map(|value| (None, value));
+                self.write_items(out, ['[', ']'], items, layout, depth);
+            }
+            Value::Object(map) => {
+                let items = map.iter().map(|(key, value)| (Some(key), value));
+                self.write_items(out, ['{', '}'], items, layout, depth);
+            }
+            scalar => write!(out, "{scalar}").expect("a String takes any text"),
+        }
+    }
+
+    fn write_items<'v>(
+        &self,
+        out: &mut String,
+        [open, close]: [char; 2],
+        items: impl Iterator<Item = (Option<&'v str>, &'v Value)>,
+        layout: Layout<'_>,
+        depth: usize,
+    ) {
+        out.push(open);
+        let mut empty = true;
+        for (key, value) in items {
+            if !empty {
+                out.push(',');
+            }
+            match layout {
+                Layout::OneLine if empty => {}
+                Layout::OneLine => out.push_str(self.space),
+                Layout::Lines { .. } => layout.begin_line(out, depth + 1),
+            }
+            empty = false;
+            if let Some(key) = key {
+                push_string(out, key);
+                out.push_str(self.colon);
+            }
+            self.write_at(out, value, layout, depth + 1);
+        }
+        if !empty {
+            layout.begin_line(out, depth);
+        }
+        out.push(close);
+    }
+}
+
+impl Layout<'_> {
+    /// On one line nothing.
+    pub(super) fn begin_line(self, out: &mut String, depth: usize) {
+        if let Layout::Lines { line_break, indent, unit } = self {
+            out.push_str(line_break);
+            out.push_str(indent);
+            (0..depth).for_each(|_| out.push_str(unit));
+        }
+    }
+}
+
+pub(super) fn push_string(out: &mut String, text: &str) {
+    quote(out, text, |_| false).expect("a String takes any text");
+}
+
+/// How much further in the item at `start` is than the line on which its container begins.
+fn unit_of<'a>(tree: &Tree<'a>, container: Id, start: usize) -> Option<&'a str> {
+    let open = tree.span(container).start;
+    if tree.line_start(open) == tree.line_start(start) {
+        return None;
+    }
+    tree.indent(start).strip_prefix(tree.indent(open)).filter(|unit| !unit.is_empty())
+}
+
+/// The usual ways to write a colon. Another one aligns values in columns, or holds a comment, and
+/// would be wrong for a key of another length.
+fn known_colon(gap: &str) -> Option<&'static str> {
+    [": ", ":", " : ", " :"].into_iter().find(|&known| known == gap)
+}
+
+fn same_kind(kind: Kind, value: &Value) -> bool {
+    matches!((kind, value), (Kind::Array, Value::Array(_)) | (Kind::Object, Value::Object(_)))
+}

@@ -1,0 +1,413 @@
+//! Tree and target, walked together: which bytes to replace, and by what.
+//!
+//! Where both agree no byte is touched. Where they differ, the smallest thing that is the difference
+//! is replaced: a scalar, an item with its comma. One walk finds all edits and one pass applies them,
+//! so the cost does not depend on how many there are.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::layout::{Layout, Style, push_string};
+use super::row::Row;
+use super::tree::{Id, Kind, Tree};
+use crate::document::Unpatchable;
+use crate::value::{List, Map, Value};
+
+/// `tree`'s text with the least changes that make it stand for `target`.
+pub(super) fn patch(tree: &Tree<'_>, target: &Value) -> Result<String, Unpatchable> {
+    let mut patcher = Patcher { tree, style: OnceCell::new(), splices: Vec::new() };
+    patcher.value(Tree::ROOT, target, None)?;
+    apply(tree.text(), 0..tree.text().len(), patcher.splices)
+}
+
+struct Splice {
+    at: Range<usize>,
+    with: String,
+}
+
+/// The part of `text` that `range` says, with the splices in it. Every byte outside of them is copied,
+/// once and in order.
+fn apply(text: &str, range: Range<usize>, mut splices: Vec<Splice>) -> Result<String, Unpatchable> {
+    // Stable, and an insertion comes before the removal of what follows it.
+    splices.sort_by_key(|splice| (splice.at.start, splice.at.end));
+    let grown: usize = splices.iter().map(|splice| splice.with.len()).sum();
+    let mut out = String::with_capacity(range.len() + grown);
+    let mut copied = range.start;
+    for Splice { at, with } in splices {
+        if at.start < copied || at.end > range.end {
+            return Err(Unpatchable::Unproven(format!("two edits meet at byte {}", at.start)));
+        }
+        out.push_str(&text[copied..at.start]);
+        out.push_str(&with);
+        copied = at.end;
+    }
+    out.push_str(&text[copied..range.end]);
+    Ok(out)
+}
+
+/// What becomes of a container's items, in the target's order.
+enum Slot<'v> {
+    /// The old item of this number stays where it is.
+    Kept(usize),
+    /// Something to write here.
+    New(New<'v>),
+}
+
+struct New<'v> {
+    key: Option<&'v str>,
+    value: &'v Value,
+    /// The old item that comes here from another place.
+    moved: Option<usize>,
+}
+
+/// The item of this number in a row: where a value stands.
+type Place<'p, 't, 'a> = Option<(&'p Row<'t, 'a>, usize)>;
+
+struct Patcher<'t, 'a> {
+    tree: &'t Tree<'a>,
+    style: OnceCell<Style<'a>>,
+    splices: Vec<Splice>,
+}
+
+impl<'t, 'a> Patcher<'t, 'a> {
+    /// Makes the node `id` stand for `target`. The tree's depth bounds the recursion.
+    fn value(&mut self, id: Id, target: &Value, place: Place<'_, 't, 'a>) -> Result<(), Unpatchable> {
+        match (self.tree.kind(id), target) {
+            (Kind::Array, Value::Array(list)) if !self.is_blank(id) => self.array(id, list),
+            (Kind::Object, Value::Object(map)) if !self.is_blank(id) => self.object(id, map),
+            _ if self.tree.matches(id, target) => Ok(()),
+            _ => {
+                let layout = self.layout(id, target, place);
+                let mut with = String::new();
+                self.style().write(&mut with, target, layout);
+                self.splice(self.tree.span(id), with);
+                Ok(())
+            }
+        }
+    }
+
+    /// An empty container without comments has nothing to keep.
+    fn is_blank(&self, id: Id) -> bool {
+        !self.tree.has_items(id) && self.tree.comments(self.tree.span(id)).is_empty()
+    }
+
+    fn layout(&self, id: Id, target: &Value, place: Place<'_, 't, 'a>) -> Layout<'a> {
+        match place {
+            None => self.style().whole(self.tree),
+            Some((row, at)) => self.style().beside(row, at, Some(id), target),
+        }
+    }
+
+    fn style(&self) -> &Style<'a> {
+        self.style.get_or_init(|| Style::of(self.tree))
+    }
+
+    fn splice(&mut self, at: Range<usize>, with: impl Into<String>) {
+        self.splices.push(Splice { at, with: with.into() });
+    }
+
+    fn insert(&mut self, at: usize, text: impl Into<String>) {
+        self.splice(at..at, text);
+    }
+
+    /// Elements have no names, so which one is which is a guess: those alike at both ends are the same
+    /// ones, and those between are taken one by one.
+    fn array(&mut self, id: Id, list: &List) -> Result<(), Unpatchable> {
+        let row = Row::new(self.tree, id);
+        let wanted: Vec<&Value> = list.iter().collect();
+        let (old, new) = (row.items.len(), wanted.len());
+        let same = |at: usize, value: &Value| self.tree.matches(row.items[at].value, value);
+        let both = old.min(new);
+        let (mut first, mut last) = (0, 0);
+        if old != new {
+            first = (0..both).take_while(|&at| same(at, wanted[at])).count();
+            last = (1..=both - first).take_while(|&back| same(old - back, wanted[new - back])).count();
+        }
+        let paired = both - last;
+        for (at, value) in wanted[..paired].iter().enumerate().skip(first) {
+            self.value(row.items[at].value, value, Some((&row, at)))?;
+        }
+        if old == new {
+            return Ok(());
+        }
+        let added = wanted[paired..new - last].iter().map(|value| New { key: None, value, moved: None });
+        let slots: Vec<Slot<'_>> =
+            (0..paired).map(Slot::Kept).chain(added.map(Slot::New)).chain((old - last..old).map(Slot::Kept)).collect();
+        self.arrange(&row, &slots)
+    }
+
+    fn object(&mut self, id: Id, map: &Map) -> Result<(), Unpatchable> {
+        let tree = self.tree;
+        let row = Row::new(tree, id);
+        let name = |at: usize| tree.string(row.items[at].key.expect("what is in an object has a key"));
+        let wanted: Vec<(&str, &Value)> = map.iter().collect();
+        let (old, new) = (row.items.len(), wanted.len());
+        let both = old.min(new);
+        let first = (0..both).take_while(|&at| name(at) == wanted[at].0).count();
+        let last = (1..=both - first).take_while(|&back| name(old - back) == wanted[new - back].0).count();
+
+        let mut slots: Vec<Slot<'_>> = (0..first).map(Slot::Kept).collect();
+        let between: HashMap<Cow<'_, str>, usize> = (first..old - last).map(|at| (name(at), at)).collect();
+        let found: Vec<Option<usize>> =
+            wanted[first..new - last].iter().map(|(key, _)| between.get(*key).copied()).collect();
+        let stays = longest_rise(&found);
+        for (index, (&(key, value), &found)) in wanted[first..new - last].iter().zip(&found).enumerate() {
+            slots.push(match found {
+                Some(at) if stays[index] => Slot::Kept(at),
+                moved => Slot::New(New { key: Some(key), value, moved }),
+            });
+        }
+        slots.extend((old - last..old).map(Slot::Kept));
+
+        for (slot, (_, value)) in slots.iter().zip(&wanted) {
+            if let Slot::Kept(at) = *slot {
+                self.value(row.items[at].value, value, Some((&row, at)))?;
+            }
+        }
+        if first + last == old && old == new {
+            return Ok(());
+        }
+        self.arrange(&row, &slots)
+    }
+
+    /// Adds, removes and moves whole items, and keeps the commas right: one behind each but the last,
+    /// and behind that too if it had one.
+    fn arrange(&mut self, row: &Row<'t, 'a>, slots: &[Slot<'_>]) -> Result<(), Unpatchable> {
+        let old = row.items.len();
+        let trailing = old > 0 && row.comma(old - 1).is_some();
+        if slots.is_empty() && !row.has_comments(row.inside()) {
+            self.splice(row.inside(), "");
+            return Ok(());
+        }
+        let mut kept = vec![false; old];
+        let mut previous = None;
+        let mut added = Added::default();
+        for (index, slot) in slots.iter().enumerate() {
+            let comma = trailing || index + 1 < slots.len();
+            match slot {
+                Slot::Kept(at) => {
+                    kept[*at] = true;
+                    self.insert_added(row, previous, std::mem::take(&mut added), true);
+                    match (row.comma(*at), comma) {
+                        (None, true) => self.insert(row.end(*at), ","),
+                        (Some(found), false) => self.splice(found..found + 1, ""),
+                        _ => {}
+                    }
+                    previous = Some(*at);
+                }
+                Slot::New(new) => self.write_new(row, previous, new, comma, &mut added)?,
+            }
+        }
+        self.insert_added(row, previous, added, false);
+
+        let mut at = 0;
+        while at < old {
+            let run = at..at + kept[at..].iter().take_while(|&&kept| !kept).count();
+            at = run.end + 1;
+            self.remove(row, run);
+        }
+        Ok(())
+    }
+
+    /// Adds one new item to what goes in behind the old item `previous`.
+    fn write_new(
+        &mut self,
+        row: &Row<'t, 'a>,
+        previous: Option<usize>,
+        new: &New<'_>,
+        comma: bool,
+        added: &mut Added,
+    ) -> Result<(), Unpatchable> {
+        let lead = self.lead(row, previous, added);
+        added.text.push_str(&lead);
+        (added.any, added.comment) = (true, false);
+        if let Some(at) = new.moved {
+            added.text.push_str(&self.moved(row, at, new.value)?);
+        } else {
+            let near = previous.unwrap_or(0);
+            if let Some(key) = new.key {
+                push_string(&mut added.text, key);
+                added.text.push_str(self.style().colon(row, near));
+            }
+            let layout = if row.items.is_empty() {
+                self.layout_beside_comment(row)
+            } else {
+                self.style().beside(row, near, None, new.value)
+            };
+            self.style().write(&mut added.text, new.value, layout);
+        }
+        if comma {
+            added.text.push(',');
+        }
+        if let Some(at) = new.moved {
+            // What is said about an item goes where it goes.
+            let from = row.comma(at).map_or(row.end(at), |comma| comma + 1);
+            let behind = &self.tree.text()[from..row.tail(at)];
+            added.text.push_str(behind);
+            added.comment = !behind.is_empty();
+        }
+        Ok(())
+    }
+
+    /// Writes down what was added behind the old item `previous`; `followed` by an old item or not.
+    fn insert_added(&mut self, row: &Row<'t, 'a>, previous: Option<usize>, mut added: Added, followed: bool) {
+        if !added.any {
+            return;
+        }
+        let at = Self::gate(row, previous);
+        let rest = self.tree.text()[at..].trim_start_matches([' ', '\t']);
+        if added.comment && !rest.starts_with(['\n', '\r']) {
+            added.text.push_str(&self.new_line(row, previous));
+        } else if row.items.is_empty() {
+            // Only comments were here. If the new lines come before the bracket, it gets its own.
+            if added.text.starts_with(['\n', '\r']) && !rest.starts_with(['\n', '\r']) {
+                let open = self.tree.span(row.container).start;
+                added.text.push_str(&[self.style().line_break, self.tree.indent(open)].concat());
+            }
+        } else if previous.is_none() && followed && row.gap(0).is_empty() {
+            // The gap behind the bracket now separates two items.
+            added.text.push_str(&self.separator(row, 0));
+        }
+        self.insert(at, added.text);
+    }
+
+    /// Where what follows the old item `previous` goes in.
+    fn gate(row: &Row<'_, '_>, previous: Option<usize>) -> usize {
+        match previous {
+            Some(at) => row.tail(at),
+            None if row.items.is_empty() => {
+                row.comment_before(row.inside().end).map_or(row.inside().start, |c| c.at.end)
+            }
+            None => row.head(),
+        }
+    }
+
+    /// The white space with which the next new item begins.
+    fn lead(&self, row: &Row<'t, 'a>, previous: Option<usize>, added: &Added) -> String {
+        let at = Self::gate(row, previous);
+        let in_comment = match added.any {
+            true => added.comment,
+            false => row.comment_before(at).is_some_and(|comment| comment.at.end == at && comment.to_line_end),
+        };
+        match previous {
+            _ if in_comment => self.new_line(row, previous),
+            Some(previous) => self.separator(row, previous),
+            None if row.items.is_empty() => match self.layout_beside_comment(row) {
+                Layout::OneLine => " ".to_owned(),
+                Layout::Lines { line_break, indent, .. } => [line_break, indent].concat(),
+            },
+            None if added.any => self.separator(row, 0),
+            None => match row.line_lead(0) {
+                Some((line_break, indent)) => [line_break, indent].concat(),
+                None => row.gap(0).to_owned(),
+            },
+        }
+    }
+
+    /// What separates the items near item `at`.
+    fn separator(&self, row: &Row<'t, 'a>, at: usize) -> String {
+        // The first item's gap is the bracket's, not one between two items.
+        let model = if at == 0 && row.items.len() > 1 { 1 } else { at };
+        match row.line_lead(model) {
+            Some((line_break, indent)) => [line_break, indent].concat(),
+            None if model == 0 => self.style().space.to_owned(),
+            None => row.gap(model).to_owned(),
+        }
+    }
+
+    /// A line of its own, where the style would not ask for one but a comment does.
+    fn new_line(&self, row: &Row<'t, 'a>, previous: Option<usize>) -> String {
+        let near = previous.or((!row.items.is_empty()).then_some(0));
+        let (indent, deeper) = match near {
+            Some(at) => (self.tree.indent(row.start(at)), ""),
+            None => (self.tree.indent(self.tree.span(row.container).start), self.style().unit),
+        };
+        [self.style().line_break, indent, deeper].concat()
+    }
+
+    /// For the first item of a container that so far holds only comments.
+    fn layout_beside_comment(&self, row: &Row<'t, 'a>) -> Layout<'a> {
+        let inside = row.inside();
+        let comment = row.comment_before(inside.end).expect("without comments the container is written anew");
+        let line_break = self.style().line_break;
+        let unit = self.style().unit;
+        let line = self.tree.line_start(comment.at.start);
+        if line > inside.start {
+            return Layout::Lines { line_break, indent: self.tree.indent(comment.at.start), unit };
+        }
+        match comment.to_line_end {
+            true => Layout::Lines { line_break, indent: unit, unit },
+            false => Layout::OneLine,
+        }
+    }
+
+    /// The text of item `at` of this row, with its value made to be `value`.
+    fn moved(&mut self, row: &Row<'t, 'a>, at: usize, value: &Value) -> Result<String, Unpatchable> {
+        let outer = std::mem::take(&mut self.splices);
+        self.value(row.items[at].value, value, Some((row, at)))?;
+        let inner = std::mem::replace(&mut self.splices, outer);
+        apply(self.tree.text(), row.start(at)..row.end(at), inner)
+    }
+
+    /// Removes a run of items. Comments on lines of their own stay.
+    fn remove(&mut self, row: &Row<'t, 'a>, run: Range<usize>) {
+        // If the item behind the run is on the same line, it takes the place of the run's first one;
+        // otherwise the lines close up from below.
+        let takes_place = run.end < row.items.len() && !row.leads_line(run.end);
+        let text = self.tree.text();
+        for at in run {
+            let tail = row.tail(at);
+            let gap = |from: usize| text[from..].len() - text[from..].trim_start_matches([' ', '\t', '\n', '\r']).len();
+            if takes_place {
+                self.splice(row.start(at)..tail + gap(tail), "");
+                continue;
+            }
+            let mut from = row.gap_start(at);
+            let behind_comment =
+                row.comment_before(from).is_some_and(|comment| comment.at.end == from && comment.to_line_end);
+            let line_ends = text[tail..].trim_start_matches([' ', '\t']).starts_with(['\n', '\r']);
+            if behind_comment && !line_ends {
+                from = row.start(at);
+            }
+            self.splice(from..tail, "");
+        }
+    }
+}
+
+/// New items that go in at one place.
+#[derive(Default)]
+struct Added {
+    text: String,
+    any: bool,
+    /// The text ends in a comment, so a line break must come next.
+    comment: bool,
+}
+
+/// Which of the numbers belong to the longest rising subsequence: items that can stay where they are
+/// while the others move around them.
+fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {
+    // `ends[n]` is the index of the smallest number that a rise of length n + 1 can end with.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = vec![None; numbers.len()];
+    for (index, number) in numbers.iter().enumerate() {
+        if number.is_none() {
+            continue;
+        }
+        let length = ends.partition_point(|&end| numbers[end] < *number);
+        before[index] = length.checked_sub(1).map(|shorter| ends[shorter]);
+        if length == ends.len() {
+            ends.push(index);
+        } else {
+            ends[length] = index;
+        }
+    }
+    let mut rises = vec![false; numbers.len()];
+    let mut next = ends.last().copied();
+    while let Some(index) = next {
+        rises[index] = true;
+        next = before[index];
+    }
+    rises
+}

@@ -1,0 +1,536 @@
+//! [`Journal`]: a config file that many threads and processes edit, open in this process.
+
+use std::future::Future;
+use std::path::{Path as FilePath, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::compact::{self, Compaction};
+use crate::document;
+use crate::error::Error;
+use crate::log::{Appended, Log};
+use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
+use crate::op::{Op, Origin, OriginKind, Transaction};
+use crate::path::{IntoPath, Path};
+use crate::state::State;
+use crate::value::Value;
+
+mod birth;
+mod keeper;
+mod options;
+mod queue;
+
+pub use options::{Materialise, Options};
+use queue::{Edit, Queue, Slot};
+
+/// A config file with its journal, open.
+///
+/// Threads share one `Journal` by cloning it; processes each open their own. When the last clone is dropped the config
+/// file is brought up to date; [`close`](Journal::close) does the same and says how it went.
+///
+/// An edit that was acknowledged ([`append`](Journal::append) returned `Ok`) survives a crash of the process and of
+/// the system, as long as the disk honours flush. An edit that was not is there whole or not at all.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+    _last: Arc<Closer>,
+}
+
+struct Inner {
+    log: Log,
+    config: ConfigFile,
+    options: Options,
+    origin: Origin,
+    queue: Queue,
+    signals: keeper::Signals,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// The file as it was when it last showed a text of ours.
+    shown: Mutex<Option<Shown>>,
+    /// What kept the file from being written the last time.
+    held_back: Mutex<Option<Behind>>,
+}
+
+/// Closes the journal with the last clone.
+struct Closer(Arc<Inner>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.close() {
+            tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
+        }
+    }
+}
+
+/// An edit that is durable, or that needed nothing to be.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Ack {
+    /// The revision that the edit made, or the one that it was judged on if it changed nothing.
+    pub revision: u64,
+    /// One for each op: the new value of an increment, nothing for the others.
+    pub results: Vec<Option<Value>>,
+    /// Whether a revision was made.
+    pub changed: bool,
+    /// Whether its idempotency key had been used before: revision and results are those of the first time.
+    pub repeated: bool,
+    /// What keeps the config file from showing it, if that is known already.
+    pub held_back: Option<Behind>,
+}
+
+/// What an edit would do.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Preview {
+    /// The revision that it was judged on.
+    pub revision: u64,
+    /// One for each op: the new value of an increment, nothing for the others.
+    pub results: Vec<Option<Value>>,
+    /// The config file's bytes now; `None`: there is no file.
+    pub before: Option<Vec<u8>>,
+    /// Its bytes after the edit.
+    pub after: Vec<u8>,
+}
+
+/// One consistent revision. Holding it costs nothing, and nothing waits for it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    state: State,
+    revision: u64,
+}
+
+impl Snapshot {
+    /// Its number.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The whole config.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The value at a path.
+    pub fn get(&self, path: &Path) -> Option<&Value> {
+        self.state.root().get(path)
+    }
+}
+
+/// An edit that was submitted; wait for it or `await` it. Dropping this does not take the edit back.
+#[must_use = "an edit that nobody waits for may still be refused or fail"]
+pub struct Pending {
+    inner: Arc<Inner>,
+    edit: Edit,
+    slot: Arc<Slot>,
+}
+
+impl Pending {
+    /// Wait until the edit is durable.
+    pub fn wait(self) -> Result<Ack, Error> {
+        let outcome = self.inner.queue.drive(&self.inner.log, &self.slot);
+        self.inner.acknowledge(self.edit.clone(), outcome)
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Ack, Error>;
+
+    /// Ready once the edit was appended; the sync itself, short and bounded, happens inside `poll`.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        *self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        match self.slot.outcome() {
+            Some(outcome) => Poll::Ready(self.inner.acknowledge(self.edit.clone(), outcome)),
+            None => {
+                self.inner.signals.submitted();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Journal {
+    /// How to open one.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// Open the journal of a config file. A file without a journal is adopted; one that does not exist is created by the
+    /// first edit. What an earlier crash left is recovered first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a text that does not parse, [`Error::Damaged`] when acknowledged records cannot be read,
+    /// [`Error::Newer`], [`Error::Locked`], [`Error::Forbidden`], [`Error::Io`]. In each case nothing was changed.
+    pub fn open(path: impl AsRef<FilePath>) -> Result<Journal, Error> {
+        Options::default().open(path)
+    }
+
+    fn open_with(options: Options, path: &FilePath) -> Result<Journal, Error> {
+        let storage = options.storage.clone();
+        let config = ConfigFile::resolve(storage.clone(), path, options.format)?;
+        if !options.foreign
+            && let Some(name) = storage.foreign(config.parent()).map_err(Error::io("look at", config.parent()))?
+        {
+            tracing::debug!(file_system = name, "refused");
+            let (rule, instead) = (
+                "it lies on a network or foreign file system, where locks may not reach everybody who writes",
+                "allow it if all writers are on this machine",
+            );
+            return Err(Error::Forbidden { path: config.path, rule, instead });
+        }
+        let dir = config.journal();
+        let command = options.command.clone().unwrap_or_else(command_line);
+        match storage.stat(&dir) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                birth::bear(&config, &dir, options.create)?;
+            }
+            Err(error) => return Err(Error::io("look at", &dir)(error)),
+        }
+        let log = Log::open(storage.clone(), &dir, &command, options.lock_timeout)?;
+        let origin = Origin { program: command, pid: storage.pid(), host: host_name(), kind: OriginKind::Program };
+        let inner = Arc::new(Inner {
+            log,
+            config,
+            options,
+            origin,
+            queue: Queue::default(),
+            signals: keeper::Signals::default(),
+            keeper: Mutex::default(),
+            shown: Mutex::default(),
+            held_back: Mutex::default(),
+        });
+        Ok(Journal { _last: Arc::new(Closer(inner.clone())), inner })
+    }
+
+    /// Make an edit. When this returns, the edit is durable.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] and [`Error::Revision`]: it does not fit the newest state. [`Error::NotApplied`]: it never
+    /// will be there. [`Error::OutcomeUnknown`]: the disk failed before it was safe.
+    pub fn append(&self, edit: impl Into<Transaction>) -> Result<Ack, Error> {
+        self.append_expecting(edit, None)
+    }
+
+    /// Make an edit if the newest revision is the expected one.
+    ///
+    /// # Errors
+    /// As [`append`](Journal::append).
+    pub fn append_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Ack, Error> {
+        let edit = self.inner.prepare(edit.into(), revision)?;
+        self.inner.look_for_hand_edit();
+        let slot = self.inner.queue.push(edit.clone());
+        let outcome = self.inner.queue.drive(&self.inner.log, &slot);
+        self.inner.acknowledge(edit, outcome)
+    }
+
+    /// Begin an edit and do not wait. Edits submitted one after the other are applied in that order and share syncs.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it could not be written whatever the state; all else comes from waiting.
+    pub fn submit(&self, edit: impl Into<Transaction>) -> Result<Pending, Error> {
+        let edit = self.inner.prepare(edit.into(), None)?;
+        let slot = self.inner.queue.push(edit.clone());
+        if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
+            self.inner.queue.drive_once(&self.inner.log);
+        } else {
+            self.inner.wake_keeper();
+            self.inner.signals.submitted();
+        }
+        Ok(Pending { inner: self.inner.clone(), edit, slot })
+    }
+
+    /// The value at a path in the newest durable revision, as any type that serde can read; `None`: nothing is there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a path that does not parse, [`Error::Type`] for a value of another shape, and what
+    /// reading on in the log may meet.
+    pub fn get<T: DeserializeOwned>(&self, path: impl IntoPath) -> Result<Option<T>, Error> {
+        let path = path.into_path().map_err(|error| Error::Refused(error.into()))?;
+        let version = self.inner.log.published()?;
+        version.state.root().get(&path).map(|value| value.to().map_err(Error::Type)).transpose()
+    }
+
+    /// The newest durable revision.
+    ///
+    /// # Errors
+    /// What reading on in the log may meet: [`Error::Io`], [`Error::Damaged`], [`Error::Gone`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        let version = self.inner.log.published()?;
+        Ok(Snapshot { revision: version.revision(), state: version.state.clone() })
+    }
+
+    /// Read the config as a type, change it, and log the difference. The closure runs again when somebody else was quicker.
+    ///
+    /// What the type does not know stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Type`] when state and type do not fit, and as [`append`](Journal::append).
+    pub fn update<T, R>(&self, mut change: impl FnMut(&mut T) -> R) -> Result<(R, Ack), Error>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        loop {
+            let version = self.inner.log.published()?;
+            let mut typed: T = version.state.root().to().map_err(Error::Type)?;
+            let before = State::new(Value::from_serialize(&typed).map_err(Error::Type)?);
+            let result = change(&mut typed);
+            let after = State::new(Value::from_serialize(&typed).map_err(Error::Type)?);
+            let mut ops = before.diff(&after);
+            // A field that the type fills in by default need not be in the config.
+            ops.retain(|op| !matches!(op, Op::Remove { path } if version.state.root().get(path).is_none()));
+            match self.append_expecting(Transaction::from(ops), Some(version.revision())) {
+                Err(Error::Revision { .. }) => {}
+                outcome => return outcome.map(|ack| (result, ack)),
+            }
+        }
+    }
+
+    /// What an edit would do to the config file. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`append`](Journal::append), and [`Error::Unpatchable`], [`Error::Invalid`] for the file's own text.
+    pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
+        let transaction = edit.into();
+        let version = self.inner.log.published()?;
+        let (revision, config) = (version.revision(), &self.inner.config);
+        if let Some(expected) = expected.filter(|expected| *expected != revision) {
+            return Err(Error::Revision { expected, found: revision });
+        }
+        preview(config, revision, &version.state, &transaction)
+    }
+
+    /// Bring the config file up to the newest durable revision now.
+    ///
+    /// # Errors
+    /// What reading and writing may meet. A file that is held back is no error: the status says so.
+    pub fn materialise(&self) -> Result<FileStatus, Error> {
+        self.inner.flush()?;
+        self.inner.materialise(false)
+    }
+
+    /// Write a snapshot, retire the log that it covers, and bring the config file up to date.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Io`], [`Error::Damaged`]. A crash at any moment leaves a journal that opens.
+    pub fn compact(&self) -> Result<(Compaction, FileStatus), Error> {
+        self.inner.flush()?;
+        let status = self.inner.materialise(false)?;
+        let guard = self.inner.log.maintenance()?;
+        let compaction = compact::compact(&self.inner.log, &self.inner.config, &guard)?;
+        Ok((compaction, status))
+    }
+
+    /// Which revision the config file shows. Reads the file; changes nothing.
+    ///
+    /// # Errors
+    /// What reading may meet.
+    pub fn file_status(&self) -> Result<FileStatus, Error> {
+        let version = self.inner.log.published()?;
+        Ok(self.inner.materialiser(false).look(&version)?.0)
+    }
+
+    /// Bring the config file up to date and close the journal, if no clone of it is left.
+    ///
+    /// # Errors
+    /// As [`materialise`](Journal::materialise). Edits that were acknowledged are safe whatever this says.
+    pub fn close(self) -> Result<FileStatus, Error> {
+        self.inner.flush()?;
+        self.inner.materialise(false)
+    }
+
+    /// Sweep what earlier crashes left beside the config file, and bring it up to date; a removed one is written anew
+    /// if that was asked for.
+    pub(crate) fn settle_file(&self, accept: bool) -> Result<FileStatus, Error> {
+        {
+            let guard = self.inner.log.maintenance()?;
+            self.inner.materialiser(accept).sweep(&guard)?;
+        }
+        self.inner.materialise(accept)
+    }
+
+    /// The config file, all symlinks followed.
+    pub fn path(&self) -> &FilePath {
+        &self.inner.config.path
+    }
+
+    /// The directory that holds log and snapshots.
+    pub fn journal_path(&self) -> &FilePath {
+        &self.inner.log.dir
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("path", &self.inner.config.path).finish_non_exhaustive()
+    }
+}
+
+/// What an edit of `state` would do to the config file.
+pub(crate) fn preview(config: &ConfigFile, revision: u64, state: &State, edit: &Transaction) -> Result<Preview, Error> {
+    let mut after = state.clone();
+    let applied = after.apply(&edit.ops)?;
+    let text = config.read()?.map(|text| text.bytes);
+    let bytes = match &text {
+        None => document::render(config.format, after.root()),
+        Some(text) => document::patch(config.format, text, after.root()).map_err(|why| match why {
+            document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
+            why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
+        })?,
+    };
+    Ok(Preview { revision, results: applied.results, before: text, after: bytes })
+}
+
+impl Inner {
+    /// Encode an edit and fill in who makes it and when.
+    fn prepare(&self, mut transaction: Transaction, expected: Option<u64>) -> Result<Edit, Error> {
+        transaction.time = self.log.storage.clock_micros();
+        transaction.origin = self.origin.clone();
+        let mut payload = Vec::new();
+        transaction.encode(&mut payload)?;
+        Ok(Edit { transaction, payload: payload.into(), expected })
+    }
+
+    /// Wait until an appended edit is durable, and say what came of it.
+    fn acknowledge(self: &Arc<Self>, edit: Edit, outcome: Result<Appended, Error>) -> Result<Ack, Error> {
+        let mut outcome = outcome;
+        let appended = loop {
+            let appended = outcome?;
+            match self.log.wait_durable(&appended.ticket) {
+                Ok(()) => break appended,
+                // Judged on something that was lost, and nothing was written: judge again.
+                Err(Error::OutcomeUnknown(_)) if !appended.written && !self.log.is_latched() => {
+                    let slot = self.queue.push(edit.clone());
+                    outcome = self.queue.drive(&self.log, &slot);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let Appended { revision, results, written, repeated, .. } = appended;
+        if written {
+            match self.options.materialise {
+                Materialise::OnCommit => {
+                    // The edit is durable whatever becomes of the file.
+                    if let Err(error) = self.materialise(false) {
+                        *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(Behind::Failed(error.to_string()));
+                    }
+                }
+                Materialise::After(_) | Materialise::Manual => {}
+            }
+            self.wake_keeper();
+            self.signals.edited();
+        }
+        let held_back = self.held_back.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Ack { revision, results, changed: written && !repeated, repeated, held_back })
+    }
+
+    /// One cheap look at the config file: a hand edit is noticed before it is appended to.
+    fn look_for_hand_edit(&self) {
+        let last = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.config.stat().ok().flatten();
+        if last.is_some_and(|last| Some(last.stat) == now) || (last.is_none() && now.is_none()) {
+            return;
+        }
+        let looked = self.log.published().and_then(|version| self.materialiser(false).look(&version));
+        match looked {
+            // An older hand edit must not beat a newer command: it comes first.
+            Ok((FileStatus::Behind { why: Behind::EditedByHand, .. }, _)) => {
+                if let Err(error) = self.materialise(false) {
+                    tracing::warn!(%error, "a hand edit of the config file could not be taken over yet");
+                }
+            }
+            Ok((status, shown)) => self.remember(&status, shown),
+            Err(error) => tracing::debug!(%error, "the config file cannot be looked at"),
+        }
+    }
+
+    fn remember(&self, status: &FileStatus, shown: Option<Shown>) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = match status {
+            FileStatus::Behind { why, .. } if *why != Behind::Pending => Some(why.clone()),
+            _ => None,
+        };
+    }
+
+    fn materialiser(&self, accept: bool) -> Materialiser<'_> {
+        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept }
+    }
+
+    fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {
+        let materialiser = self.materialiser(accept);
+        let (status, shown) = materialiser.look(&*self.log.published()?)?;
+        if matches!(status, FileStatus::Current { .. }) {
+            self.remember(&status, shown);
+            return Ok(status);
+        }
+        let guard = self.log.maintenance()?;
+        let (status, shown) = materialiser.run(&guard)?;
+        self.remember(&status, shown);
+        Ok(status)
+    }
+
+    fn compact_if_due(&self) -> Result<(), Error> {
+        if compact::is_due(&self.log)? {
+            let guard = self.log.maintenance()?;
+            // Somebody else may just have done it.
+            if compact::is_due(&self.log)? {
+                compact::compact(&self.log, &self.config, &guard)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything submitted so far is appended and durable.
+    fn flush(&self) -> Result<(), Error> {
+        while self.queue.drive_once(&self.log) {}
+        self.log.sync_all()
+    }
+
+    fn drive_submitted(&self) {
+        while !self.queue.is_empty() {
+            self.queue.drive_once(&self.log);
+        }
+        if let Err(error) = self.log.sync_all() {
+            tracing::warn!(%error, "submitted edits could not be made durable");
+        }
+        self.signals.edited();
+    }
+
+    /// Start the background thread with the first edit.
+    fn wake_keeper(self: &Arc<Self>) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.is_none() {
+            let inner = self.clone();
+            let started = std::thread::Builder::new().name("cfgwal".into()).spawn(move || keeper::run(&inner));
+            match started {
+                Ok(handle) => *keeper = Some(handle),
+                Err(error) => tracing::warn!(%error, "no background thread: the config file is written on close"),
+            }
+        }
+    }
+
+    fn close(&self) -> Result<FileStatus, Error> {
+        self.signals.stop();
+        if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic there was reported by the thread itself.
+            let _ = keeper.join();
+        }
+        self.flush()?;
+        self.materialise(false)
+    }
+}
+
+/// Program and arguments up to the first that may hold a value: what a waiter is told about who holds a lock.
+fn command_line() -> String {
+    let mut words = std::env::args_os();
+    let program = words.next().map(PathBuf::from).unwrap_or_default();
+    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

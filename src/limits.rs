@@ -1,0 +1,14 @@
+//! How large things may be. One set of constants, enforced on write first and on read by the same
+//! numbers, so that nothing can be written that cannot be read back.
+
+/// The longest record, and the longest config file, in bytes.
+pub const RECORD_MAX: usize = 64 << 20;
+
+/// The longest key of an object, in bytes of UTF-8.
+pub const KEY_MAX: usize = 1024;
+
+/// How deep containers may nest, and so how many segments a path may have.
+///
+/// Small enough that code which follows the nesting by recursion stays far from the end of any
+/// thread's stack.
+pub const DEPTH_MAX: usize = 128;

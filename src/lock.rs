@@ -1,0 +1,141 @@
+//! The two locks between processes, and guards as the proof of holding them.
+//!
+//! Order: **maintenance before append**, never the other way.
+//!
+//! * *append* is a `flock` on the journal's directory: nothing to create, nothing that someone could delete under it.
+//!   Held for one append.
+//! * *maintenance* is a `flock` on `watermark`: held to compact, to recover, and to write the config file.
+//!
+//! The kernel drops them when their holder dies: no stale lock, no test for a process, nothing to clean up. Threads of
+//! one process share the open files, so each lock has a mutex in front.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::storage::{File, Kind, Lock, Open, Storage};
+use crate::watermark::{Role, Watermark};
+
+/// Longest single wait before the lock is tried again; a waiter is normally woken long before.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// The locks of one open journal.
+pub(crate) struct Locks {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    dir_file: Box<dyn File>,
+    pub watermark: Watermark,
+    appending: Mutex<()>,
+    maintaining: Mutex<()>,
+}
+
+/// Proof of being the only appender, over all threads and processes.
+#[must_use = "dropping the guard lets the next appender in"]
+pub(crate) struct AppendGuard<'a> {
+    locks: &'a Locks,
+    _thread: MutexGuard<'a, ()>,
+}
+
+/// Proof of being the only one that compacts, recovers, or writes the config file.
+#[must_use = "dropping the guard lets the next one in"]
+pub(crate) struct MaintenanceGuard<'a> {
+    locks: &'a Locks,
+    _thread: MutexGuard<'a, ()>,
+}
+
+impl Drop for AppendGuard<'_> {
+    fn drop(&mut self) {
+        self.locks.give_back(Role::Appender);
+    }
+}
+
+impl Drop for MaintenanceGuard<'_> {
+    fn drop(&mut self) {
+        self.locks.give_back(Role::Maintainer);
+    }
+}
+
+impl Locks {
+    pub(crate) fn open(storage: Arc<dyn Storage>, dir: &Path, command: &str) -> Result<Locks, Error> {
+        let dir_file = storage.open(dir, Open::Directory).map_err(Error::io("open", dir))?;
+        let watermark = Watermark::open(&*storage, dir, command)?;
+        let (appending, maintaining) = Default::default();
+        Ok(Locks { storage, dir: dir.to_owned(), dir_file, watermark, appending, maintaining })
+    }
+
+    /// The journal that the locks belong to.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Take the append lock, waiting at most `timeout`.
+    pub(crate) fn append(&self, timeout: Duration) -> Result<AppendGuard<'_>, Error> {
+        let thread = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take(Role::Appender, timeout)?;
+        // Made before the check, so that a failed check gives the lock back.
+        let guard = AppendGuard { locks: self, _thread: thread };
+        self.check_dir()?;
+        Ok(guard)
+    }
+
+    /// Take the maintenance lock, waiting at most `timeout`.
+    pub(crate) fn maintenance(&self, timeout: Duration) -> Result<MaintenanceGuard<'_>, Error> {
+        let thread = self.maintaining.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take(Role::Maintainer, timeout)?;
+        let guard = MaintenanceGuard { locks: self, _thread: thread };
+        self.check_dir()?;
+        self.still_there(&*self.watermark.file, &self.watermark.path, Kind::File)?;
+        Ok(guard)
+    }
+
+    fn file(&self, role: Role) -> (&dyn File, &Path) {
+        match role {
+            Role::Appender => (&*self.dir_file, &self.dir),
+            Role::Maintainer => (&*self.watermark.file, &self.watermark.path),
+        }
+    }
+
+    fn take(&self, role: Role, timeout: Duration) -> Result<(), Error> {
+        let (file, path) = self.file(role);
+        let began = self.storage.uptime();
+        loop {
+            let seen = self.watermark.releases();
+            if file.try_lock(Lock::Exclusive).map_err(Error::io("lock", path))? {
+                self.watermark.enter(role, self.storage.pid(), self.storage.uptime());
+                return Ok(());
+            }
+            let now = self.storage.uptime();
+            let waited = now.saturating_sub(began);
+            if waited >= timeout {
+                let holder = self.watermark.holder(role, now).filter(|holder| self.storage.alive(holder.pid));
+                return Err(Error::Locked { path: path.to_owned(), holder, waited });
+            }
+            self.watermark.wait_released(seen, RETRY.min(timeout - waited));
+        }
+    }
+
+    fn give_back(&self, role: Role) {
+        let (file, path) = self.file(role);
+        self.watermark.leave(role);
+        if let Err(error) = file.unlock() {
+            tracing::warn!(path = %path.display(), %error, "cannot unlock; the lock ends with this process");
+        }
+        self.watermark.released();
+    }
+
+    /// The journal that was opened is still the one at its path: an append to a removed one would be a write into the void.
+    fn check_dir(&self) -> Result<(), Error> {
+        self.still_there(&*self.dir_file, &self.dir, Kind::Directory)
+    }
+
+    fn still_there(&self, file: &dyn File, path: &Path, kind: Kind) -> Result<(), Error> {
+        let ours = file.stat().map_err(Error::io("look at", path))?;
+        match self.storage.stat(path) {
+            Ok(found) if found.kind == kind && found.same_file(&ours) => Ok(()),
+            Ok(_) => Err(Error::Gone { path: self.dir.clone() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Gone { path: self.dir.clone() }),
+            Err(error) => Err(Error::io("look at", path)(error)),
+        }
+    }
+}

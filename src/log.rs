@@ -1,0 +1,361 @@
+//! The log over many threads and processes: one order, one sync for everybody, and a new segment as the one cure.
+//!
+//! Two versions are kept. *Applied* has every frame in the log, synced or not: preconditions are judged on it.
+//! *Published* has durable frames only: readers get it, by one atomic load.
+//!
+//! An append holds the append lock for one write. Its sync comes after the lock is given back, so the next writer
+//! appends meanwhile, and one sync acknowledges everything before it, whoever wrote it. A segment whose standing is in
+//! doubt (a failed sync, a syncer that was killed, bytes at the end that are no frame) is never appended to and
+//! never synced again: `heal` repeats in a new segment what is not known to be durable.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::error::{Damage, DamageKind, Error};
+use crate::frame::{self, FrameKind};
+use crate::lock::{AppendGuard, Locks, MaintenanceGuard};
+use crate::note::Note;
+use crate::op::Transaction;
+use crate::recovery::{self, Evidence, LogPlan, Look, Repeat, Standing};
+use crate::segment::{self, Segment, Stop};
+use crate::storage::{Open, Storage};
+use crate::value::Value;
+use crate::version::Version;
+use crate::watermark::Reached;
+
+mod append;
+mod heal;
+mod sync;
+
+pub(crate) use append::{Entry, Request, Want};
+pub(crate) use heal::successor;
+
+/// Zeros ahead of the frames of a new segment.
+pub(crate) const ZEROS_FIRST: u64 = 64 * 1024;
+/// The most by which a segment grows at once.
+const ZEROS_MAX: u64 = 1024 * 1024;
+
+/// One store's log, open in this process.
+pub(crate) struct Log {
+    pub storage: Arc<dyn Storage>,
+    pub dir: PathBuf,
+    pub locks: Locks,
+    pub store: [u8; 16],
+    boot: [u8; 16],
+    pid: u32,
+    lock_timeout: Duration,
+    tail: Mutex<Tail>,
+    /// The segment that this process appends to, for those who sync it.
+    current: ArcSwap<Segment>,
+    published: ArcSwap<Version>,
+    /// Versions appended by this process, oldest first, that nobody has called durable yet.
+    unpublished: Mutex<VecDeque<Version>>,
+    /// Held by whoever brings `published` up to the durable end.
+    following: Mutex<()>,
+    /// Two syncs on one descriptor take each other's errors: within a process a mutex, between processes a lock.
+    syncing: Mutex<()>,
+    /// A new segment could not be made: no edits until the journal is opened again.
+    latched: AtomicBool,
+}
+
+/// Where this process appends.
+struct Tail {
+    segment: Arc<Segment>,
+    applied: Version,
+}
+
+/// Where an edit lies, so that its standing can be found out: by content, since numbers can be given again after a loss.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    segment: u64,
+    sequence: u64,
+    /// `None`: nothing was written; the answer was judged on what is there.
+    payload: Option<Arc<[u8]>>,
+}
+
+/// An edit that was judged: written, or answered without writing.
+#[derive(Debug, Clone)]
+pub(crate) struct Appended {
+    pub ticket: Ticket,
+    pub revision: u64,
+    pub results: Vec<Option<Value>>,
+    /// A frame was written for it.
+    pub written: bool,
+    /// Its idempotency key had been used before.
+    pub repeated: bool,
+}
+
+impl Log {
+    /// Open a store's log; recover it first where something is left to do.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        command: &str,
+        lock_timeout: Duration,
+    ) -> Result<Log, Error> {
+        refuse_absent(&*storage, dir)?;
+        let locks = match Locks::open(storage.clone(), dir, command) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                recovery::perform::restore_watermark(&*storage, dir)?;
+                Locks::open(storage.clone(), dir, command)?
+            }
+            other => other?,
+        };
+        let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
+        let beside = look_beside(&*storage, dir, &locks, &boot)?;
+        let settled = matches!(beside.0.standing, Standing::ThisBoot(_)) && beside.1.damage.is_none();
+        let plan = if settled { beside.1 } else { recover_alone(&*storage, dir, &locks, &boot, lock_timeout)? };
+        let version = plan.version;
+        let segment = open_segment(&*storage, dir, version.segment)?;
+        let segment = Arc::new(segment);
+        Ok(Log {
+            dir: dir.to_owned(),
+            store: plan.store,
+            boot,
+            pid: storage.pid(),
+            lock_timeout,
+            tail: Mutex::new(Tail { segment: segment.clone(), applied: version.clone() }),
+            current: ArcSwap::new(segment),
+            published: ArcSwap::new(Arc::new(version)),
+            unpublished: Mutex::default(),
+            following: Mutex::default(),
+            syncing: Mutex::default(),
+            latched: AtomicBool::new(false),
+            storage,
+            locks,
+        })
+    }
+
+    /// The newest durable version. Costs one load when there is nothing new.
+    pub(crate) fn published(&self) -> Result<Arc<Version>, Error> {
+        let version = self.published.load_full();
+        let reached = self.locks.watermark.durable();
+        if Reached::new(version.segment, version.sequence()) == reached {
+            return Ok(version);
+        }
+        if !self.locks.watermark.speaks_for(&self.boot, &self.store) {
+            return Err(Error::Gone { path: self.dir.clone() });
+        }
+        self.follow(reached)
+    }
+
+    /// Read on to what is durable now.
+    fn follow(&self, reached: Reached) -> Result<Arc<Version>, Error> {
+        let _following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut version = self.published.load_full();
+        if let Some(newer) = self.take_unpublished(reached).filter(|newer| newer.sequence() > version.sequence()) {
+            version = Arc::new(newer);
+        }
+        if Reached::new(version.segment, version.sequence()) != reached {
+            let mut newer = (*version).clone();
+            match self.read_on(&mut newer, reached) {
+                Ok(()) => version = Arc::new(newer),
+                // The segment was retired while we lagged: start again from the snapshot.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    let (_, plan) = look_beside(&*self.storage, &self.dir, &self.locks, &self.boot)?;
+                    if let Some(damage) = plan.damage {
+                        return Err(Error::Damaged(Box::new(damage)));
+                    }
+                    version = Arc::new(plan.version);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.published.store(version.clone());
+        Ok(version)
+    }
+
+    /// The newest version that this process appended and that is durable.
+    fn take_unpublished(&self, reached: Reached) -> Option<Version> {
+        let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was appended to an older segment is read again from where it is now.
+        while unpublished.front().is_some_and(|version| !reached.is_in(version.segment)) {
+            unpublished.pop_front();
+        }
+        let mut newest = None;
+        while unpublished.front().is_some_and(|version| version.sequence() <= reached.sequence) {
+            newest = unpublished.pop_front();
+        }
+        newest
+    }
+
+    /// Bring a version up to a durable place, through as many segments as lie between.
+    fn read_on(&self, version: &mut Version, reached: Reached) -> Result<(), Error> {
+        let mut segment = open_segment(&*self.storage, &self.dir, version.segment)?;
+        loop {
+            let here = reached.is_in(version.segment);
+            let next = if here { None } else { Some(open_segment(&*self.storage, &self.dir, version.segment + 1)?) };
+            let until = next.as_ref().map_or(reached.sequence, |next| next.header.first - 1);
+            self.replay(&segment, version, until)?;
+            match next {
+                Some(next) => {
+                    enter(version, &next)?;
+                    segment = next;
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Apply the frames of a segment that follow `version`, up to a sequence that is known to be there.
+    fn replay(&self, segment: &Segment, version: &mut Version, until: u64) -> Result<(), Error> {
+        match self.replay_frames(segment, version, until)? {
+            Stop::Reached => Ok(()),
+            Stop::Fault(fault) => Err(damaged(segment, version, DamageKind::Record(fault))),
+        }
+    }
+
+    fn replay_frames(&self, segment: &Segment, version: &mut Version, until: u64) -> Result<Stop, Error> {
+        let mut cursor = version.cursor;
+        let place = version.cursor;
+        segment.scan(&mut cursor, until, |frame, behind| {
+            version.advance(frame, behind).map_err(|fault| {
+                Error::Damaged(Box::new(Damage {
+                    file: segment.path.clone(),
+                    offset: place.offset,
+                    first_revision: version.revision() + 1,
+                    last_revision: None,
+                    fault: DamageKind::Record(fault),
+                }))
+            })
+        })
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock that comes before [`Locks::append`]'s.
+    pub(crate) fn maintenance(&self) -> Result<MaintenanceGuard<'_>, Error> {
+        self.usable()?;
+        self.locks.maintenance(self.lock_timeout)
+    }
+
+    fn usable(&self) -> Result<(), Error> {
+        if self.storage.pid() != self.pid {
+            return Err(Error::Forked { path: self.dir.clone() });
+        }
+        if self.latched.load(SeqCst) {
+            return Err(Error::ReadOnly { path: self.dir.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether edits are refused since a new segment could not be made.
+    pub(crate) fn is_latched(&self) -> bool {
+        self.latched.load(SeqCst)
+    }
+
+    /// Segment files and their bytes, oldest first.
+    pub(crate) fn segments(&self) -> Result<Vec<(u64, u64)>, Error> {
+        let mut found = Vec::new();
+        for name in self.storage.list(&self.dir).map_err(Error::io("list", &self.dir))? {
+            if let Some(number) = name.to_str().and_then(segment::number_in) {
+                let path = self.dir.join(&name);
+                found.push((number, self.storage.stat(&path).map_err(Error::io("look at", &path))?.len));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+/// A missing journal is not an empty one.
+fn refuse_absent(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
+    storage.stat(dir).map(drop).map_err(Error::io("open", dir))
+}
+
+/// What can be known without any lock.
+pub(crate) fn look_beside(
+    storage: &dyn Storage,
+    dir: &Path,
+    locks: &Locks,
+    boot: &[u8; 16],
+) -> Result<(Evidence, LogPlan), Error> {
+    let standing = || standing(locks, boot, None);
+    let evidence = recovery::gather(storage, dir, standing, false)?;
+    let plan = recovery::plan(&evidence, Look::Beside)?;
+    // The page of another store says nothing about this one.
+    if let Standing::ThisBoot(_) = evidence.standing
+        && !locks.watermark.speaks_for(boot, &plan.store)
+    {
+        let evidence = Evidence { standing: Standing::Unknown, ..evidence };
+        let plan = recovery::plan(&evidence, Look::Beside)?;
+        return Ok((evidence, plan));
+    }
+    Ok((evidence, plan))
+}
+
+/// What the watermark says, before (`None`) or after the store's id is known.
+pub(crate) fn standing(locks: &Locks, boot: &[u8; 16], store: Option<&[u8; 16]>) -> Standing {
+    if !locks.watermark.is_of_boot(boot) {
+        return if locks.watermark.is_void() { Standing::Unknown } else { Standing::OtherBoot };
+    }
+    match store {
+        Some(store) if !locks.watermark.speaks_for(boot, store) => Standing::Unknown,
+        _ => Standing::ThisBoot(locks.watermark.durable()),
+    }
+}
+
+/// Under both locks: find out what is there, and do what is to be done.
+fn recover_alone(
+    storage: &dyn Storage,
+    dir: &Path,
+    locks: &Locks,
+    boot: &[u8; 16],
+    timeout: Duration,
+) -> Result<LogPlan, Error> {
+    let maintenance = locks.maintenance(timeout)?;
+    let append = locks.append(timeout)?;
+    let plan = recovery::perform::look_alone(storage, dir, locks, boot, &append)?;
+    if let Some(damage) = plan.damage {
+        return Err(Error::Damaged(Box::new(damage)));
+    }
+    recovery::perform::perform(storage, locks, boot, &plan, &maintenance, &append)?;
+    recovery::perform::look_alone(storage, dir, locks, boot, &append)
+}
+
+/// Open a segment that must be there and sound.
+fn open_segment(storage: &dyn Storage, dir: &Path, number: u64) -> Result<Segment, Error> {
+    match Segment::open(storage, dir, number, Open::Write)? {
+        Ok(segment) => Ok(segment),
+        Err(segment::HeaderFault::Newer { version, features }) => {
+            let what = format!("format {version}, features {features:#x}");
+            Err(Error::Newer { path: dir.join(segment::name(number)), what })
+        }
+        Err(segment::HeaderFault::Damaged) => Err(Error::Damaged(Box::new(Damage {
+            file: dir.join(segment::name(number)),
+            offset: 0,
+            first_revision: 0,
+            last_revision: None,
+            fault: DamageKind::SegmentHeader,
+        }))),
+    }
+}
+
+/// Go on in the next segment, which must begin where the version is.
+fn enter(version: &mut Version, next: &Segment) -> Result<(), Error> {
+    let start = next.header.start();
+    let here = &version.cursor;
+    if (start.sequence, start.revision, start.check) != (here.sequence, here.revision, here.check) {
+        return Err(damaged(next, version, DamageKind::SegmentHeader));
+    }
+    version.segment = next.header.number;
+    version.cursor = start;
+    Ok(())
+}
+
+fn damaged(segment: &Segment, version: &Version, fault: DamageKind) -> Error {
+    Error::Damaged(Box::new(Damage {
+        file: segment.path.clone(),
+        offset: if fault == DamageKind::SegmentHeader { 0 } else { version.cursor.offset },
+        first_revision: version.revision() + 1,
+        last_revision: None,
+        fault,
+    }))
+}

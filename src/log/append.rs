@@ -1,0 +1,268 @@
+//! Appending: under the lock, catch up, judge, write once.
+
+use super::*;
+
+/// Something to append.
+pub(crate) enum Want<'a> {
+    /// An edit: its transaction, the payload it encodes to, and the revision that it insists on.
+    Edit { transaction: Transaction, payload: Arc<[u8]>, expected: Option<u64> },
+    /// What follows from the newest version, looked at under the lock; `None`: nothing.
+    Computed(Box<dyn FnOnce(&Version) -> Result<Option<Entry>, Error> + Send + 'a>),
+}
+
+/// A frame's content.
+pub(crate) enum Entry {
+    Edit(Transaction),
+    Note(Note),
+}
+
+/// One of the edits that go into the log together, and what became of it.
+pub(crate) struct Request<'a> {
+    pub want: Option<Want<'a>>,
+    pub outcome: Option<Result<Appended, Error>>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(want: Want<'a>) -> Request<'a> {
+        Request { want: Some(want), outcome: None }
+    }
+}
+
+/// Frames that are about to be written.
+struct Batch {
+    bytes: Vec<u8>,
+    version: Version,
+    durable: u64,
+}
+
+impl Log {
+    /// Judge and append in one write; every request has an outcome afterwards. Not durable yet: see [`Log::wait_durable`].
+    pub(crate) fn append(&self, requests: &mut [Request<'_>]) {
+        let result = self.usable().and_then(|()| {
+            let mut tail = self.tail();
+            let guard = self.locks.append(self.lock_timeout)?;
+            self.append_locked(&mut tail, &guard, requests)
+        });
+        let failed = match result {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        for request in requests {
+            // Judged on nothing, or written and undone.
+            if !matches!(request.outcome, Some(Err(_))) {
+                request.outcome = Some(Err(not_applied(failed.clone())));
+            }
+        }
+    }
+
+    fn append_locked(
+        &self,
+        tail: &mut Tail,
+        guard: &AppendGuard<'_>,
+        requests: &mut [Request<'_>],
+    ) -> Result<(), Error> {
+        self.catch_up(tail, guard)?;
+        let mut batch = Batch {
+            bytes: Vec::new(),
+            version: tail.applied.clone(),
+            durable: self.locks.watermark.durable().sequence,
+        };
+        for request in requests.iter_mut() {
+            let want = request.want.take().expect("a request is appended once");
+            request.outcome = Some(batch.judge(&tail.segment, want));
+        }
+        if batch.bytes.is_empty() {
+            return Ok(());
+        }
+        self.write(tail, guard, &batch)?;
+        tail.applied = batch.version;
+        self.locks.watermark.set_tail(tail.segment.header.number, tail.applied.sequence());
+        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).push_back(tail.applied.clone());
+        Ok(())
+    }
+
+    fn write(&self, tail: &mut Tail, guard: &AppendGuard<'_>, batch: &Batch) -> Result<(), Error> {
+        let segment = tail.segment.clone();
+        let offset = tail.applied.cursor.offset;
+        let end = offset + batch.bytes.len() as u64;
+        self.make_room(&segment, end)?;
+        let Err(error) = crate::storage::write_full(&*segment.file, &batch.bytes, offset) else { return Ok(()) };
+        let error = Error::io("write", &segment.path)(error);
+        // What was written of it is taken back, so that the log ends where it did.
+        let undone = crate::storage::write_zeros(&*segment.file, offset, end)
+            .and_then(|()| crate::storage::read_range(&*segment.file, offset, batch.bytes.len()));
+        if undone.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)) {
+            return Err(not_applied(error));
+        }
+        self.locks.watermark.poison(segment.header.number);
+        // The new segment repeats what is whole, so nobody can say yet which edits stay.
+        let healed = self.heal_locked(tail, guard);
+        Err(Error::OutcomeUnknown(Box::new(healed.err().unwrap_or(error))))
+    }
+
+    /// See to it that the segment has zeros on disk up to `end` and a frame header beyond.
+    fn make_room(&self, segment: &Segment, end: u64) -> Result<(), Error> {
+        let path = &segment.path;
+        let len = segment.file.stat().map_err(Error::io("look at", path))?.len;
+        let needed = end + frame::HEADER_LEN as u64;
+        if needed <= len {
+            return Ok(());
+        }
+        let step = len.clamp(ZEROS_FIRST, ZEROS_MAX);
+        let grown = (needed + step).next_multiple_of(4096);
+        if let Err(error) = crate::storage::write_zeros(&*segment.file, len, grown) {
+            // Without room the log stays as it was. Failing to cut it leaves zeros, which harm nobody.
+            let _ = segment.file.set_len(len);
+            return Err(Error::io("make room in", path)(error));
+        }
+        self.sync_now(segment)
+    }
+
+    /// Under the append lock: read what others appended, and go over to the newest segment.
+    pub(super) fn catch_up(&self, tail: &mut Tail, guard: &AppendGuard<'_>) -> Result<(), Error> {
+        let watermark = &self.locks.watermark;
+        if !watermark.speaks_for(&self.boot, &self.store) {
+            return Err(Error::Gone { path: self.dir.clone() });
+        }
+        loop {
+            let number = tail.segment.header.number;
+            if self.move_on(tail)? {
+                continue;
+            }
+            match self.storage.stat(&tail.segment.path) {
+                Ok(found) if found.same_file(&tail.segment.stat) => {}
+                Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(Error::Gone { path: self.dir.clone() });
+                }
+                Err(error) => return Err(Error::io("look at", &tail.segment.path)(error)),
+            }
+            if !watermark.durable().is_in(number) {
+                // Its maker died before telling anyone. It was synced before it got its name; the name may not be.
+                crate::storage::sync_dir(&*self.storage, &self.dir).map_err(Error::io("sync", &self.dir))?;
+                watermark.name_segment(number, tail.segment.header.first - 1);
+            }
+            if watermark.is_poisoned(number) {
+                self.heal_locked(tail, guard)?;
+                continue;
+            }
+            let segment = tail.segment.clone();
+            match self.replay_frames(&segment, &mut tail.applied, u64::MAX)? {
+                Stop::Fault(frame::Fault::Zeros) => {}
+                // A writer was killed inside its write.
+                _ => {
+                    watermark.poison(number);
+                    continue;
+                }
+            }
+            if tail.applied.sequence() < watermark.durable().sequence {
+                return Err(damaged(&segment, &tail.applied, DamageKind::Record(frame::Fault::Zeros)));
+            }
+            watermark.set_tail(number, tail.applied.sequence());
+            return Ok(());
+        }
+    }
+
+    /// Go over to the next segment if there is one.
+    fn move_on(&self, tail: &mut Tail) -> Result<bool, Error> {
+        let number = tail.segment.header.number + 1;
+        let path = self.dir.join(segment::name(number));
+        match self.storage.stat(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("look at", &path)(error)),
+        }
+        let next = Arc::new(open_segment(&*self.storage, &self.dir, number)?);
+        if tail.applied.sequence() >= next.header.first {
+            // What we applied beyond its first frame may not be what it repeats: begin again from what is durable.
+            tail.applied = (*self.published.load_full()).clone();
+            tail.segment = Arc::new(open_segment(&*self.storage, &self.dir, tail.applied.segment)?);
+            self.current.store(tail.segment.clone());
+            return Ok(true);
+        }
+        let old = tail.segment.clone();
+        self.replay(&old, &mut tail.applied, next.header.first - 1)?;
+        enter(&mut tail.applied, &next)?;
+        tail.segment = next.clone();
+        self.current.store(next);
+        Ok(true)
+    }
+}
+
+impl Batch {
+    fn judge(&mut self, segment: &Segment, want: Want<'_>) -> Result<Appended, Error> {
+        let (transaction, payload) = match want {
+            Want::Edit { transaction, payload, expected } => {
+                if let Some(used) = transaction.key.as_ref().and_then(|key| self.version.keys.get(key)) {
+                    let (revision, results) = (used.revision, used.results.to_vec());
+                    return Ok(self.answer(revision, results, true));
+                }
+                let found = self.version.revision();
+                if let Some(expected) = expected.filter(|expected| *expected != found) {
+                    return Err(Error::Revision { expected, found });
+                }
+                (transaction, payload)
+            }
+            Want::Computed(compute) => match compute(&self.version)? {
+                None => return Ok(self.answer(self.version.revision(), Vec::new(), false)),
+                Some(Entry::Edit(transaction)) => {
+                    let mut payload = Vec::new();
+                    transaction.encode(&mut payload)?;
+                    (transaction, payload.into())
+                }
+                Some(Entry::Note(note)) => {
+                    let payload: Arc<[u8]> = note.encode().into();
+                    self.push(segment, FrameKind::Note, &payload);
+                    return Ok(self.written(payload, Vec::new()));
+                }
+            },
+        };
+        let mut next = self.version.clone();
+        let applied = next.edit(&transaction)?;
+        if !applied.changed && transaction.key.is_none() && transaction.base.is_none() {
+            return Ok(self.answer(self.version.revision(), applied.results, false));
+        }
+        let cursor = self.version.cursor;
+        self.version = next;
+        self.version.cursor = cursor;
+        self.push(segment, FrameKind::Edit, &payload);
+        Ok(self.written(payload, applied.results))
+    }
+
+    /// Encode a frame whose effect `version` has already, and move the cursor behind it.
+    fn push(&mut self, segment: &Segment, kind: FrameKind, payload: &[u8]) {
+        let cursor = &mut self.version.cursor;
+        let revision = cursor.revision + u64::from(kind == FrameKind::Edit);
+        let sequence = cursor.sequence + 1;
+        let fields = frame::Fields { previous: cursor.check, sequence, durable: self.durable, revision, kind };
+        let start = self.bytes.len();
+        let check = frame::encode(&mut self.bytes, &segment.seed, &fields, payload);
+        let offset = cursor.offset + (self.bytes.len() - start) as u64;
+        *cursor = segment::Cursor { offset, sequence, revision, check };
+        self.version.segment = segment.header.number;
+        if kind == FrameKind::Note
+            && let Ok(note) = Note::decode(payload)
+        {
+            self.version.note(note);
+        }
+    }
+
+    fn written(&self, payload: Arc<[u8]>, results: Vec<Option<Value>>) -> Appended {
+        let ticket =
+            Ticket { segment: self.version.segment, sequence: self.version.sequence(), payload: Some(payload) };
+        Appended { ticket, revision: self.version.revision(), results, written: true, repeated: false }
+    }
+
+    fn answer(&self, revision: u64, results: Vec<Option<Value>>, repeated: bool) -> Appended {
+        let ticket = Ticket { segment: self.version.segment, sequence: self.version.sequence(), payload: None };
+        Appended { ticket, revision, results, written: false, repeated }
+    }
+}
+
+/// An edit that failed before anything of it could stay.
+fn not_applied(error: Error) -> Error {
+    match error {
+        error @ (Error::NotApplied(_) | Error::OutcomeUnknown(_)) => error,
+        error => Error::NotApplied(Box::new(error)),
+    }
+}

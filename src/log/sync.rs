@@ -1,0 +1,165 @@
+//! Making appended frames durable: one syncer over all threads and processes, the others wait for its word.
+
+use super::*;
+
+/// How long a waiter sleeps at most before it looks again; it is normally woken.
+const PATIENCE: Duration = Duration::from_millis(2);
+/// A sync that made no progress for so long belongs to a process that is suspended, or to a disk that hangs.
+const SUSPENDED: Duration = Duration::from_secs(1);
+
+enum Turn {
+    /// A sync was done, or someone else's has just ended, or the segment changed: look again.
+    Again,
+    /// Someone else is syncing, for so long.
+    Busy(Option<Duration>),
+}
+
+impl Log {
+    /// Wait until an edit is durable, syncing when nobody else does.
+    ///
+    /// After an error the edit may or may not be there ([`Error::OutcomeUnknown`]).
+    pub(crate) fn wait_durable(&self, ticket: &Ticket) -> Result<(), Error> {
+        let mut segment = ticket.segment;
+        loop {
+            let seen = self.locks.watermark.publications();
+            let reached = self.locks.watermark.durable();
+            if !reached.is_in(segment) {
+                match self.find(ticket, segment).map_err(unknown)? {
+                    Found::Durable => return Ok(()),
+                    Found::In(newer) => segment = newer,
+                }
+                continue;
+            }
+            if reached.sequence >= ticket.sequence {
+                return Ok(());
+            }
+            if self.locks.watermark.is_poisoned(segment) {
+                self.heal(segment).map_err(unknown)?;
+                continue;
+            }
+            match self.try_sync(segment).map_err(unknown)? {
+                Turn::Again => {}
+                Turn::Busy(Some(since)) if since > SUSPENDED => self.heal(segment).map_err(unknown)?,
+                Turn::Busy(_) => self.locks.watermark.wait_published(seen, PATIENCE),
+            }
+        }
+    }
+
+    /// Make everything that is in the log now durable.
+    pub(crate) fn sync_all(&self) -> Result<(), Error> {
+        let ticket = {
+            let tail = self.tail();
+            Ticket { segment: tail.applied.segment, sequence: tail.applied.sequence(), payload: None }
+        };
+        self.wait_durable(&ticket)
+    }
+
+    /// Sync a segment whatever is durable in it already, waiting for the syncer's turn: after zeros were written.
+    /// Under the append lock.
+    pub(super) fn sync_now(&self, segment: &Segment) -> Result<(), Error> {
+        let began = self.storage.uptime();
+        loop {
+            let seen = self.locks.watermark.publications();
+            let thread = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+            if segment.file.try_lock(crate::storage::Lock::Exclusive).map_err(Error::io("lock", &segment.path))? {
+                let result = self.sync_held(segment);
+                segment.file.unlock().map_err(Error::io("unlock", &segment.path))?;
+                return result;
+            }
+            drop(thread);
+            if self.storage.uptime().saturating_sub(began) > SUSPENDED {
+                self.locks.watermark.poison(segment.header.number);
+                return Err(Error::Locked { path: segment.path.clone(), holder: None, waited: SUSPENDED });
+            }
+            self.locks.watermark.wait_published(seen, PATIENCE);
+        }
+    }
+
+    fn try_sync(&self, number: u64) -> Result<Turn, Error> {
+        let marked = || self.locks.watermark.marked(number, self.storage.uptime());
+        let Ok(_thread) = self.syncing.try_lock() else { return Ok(Turn::Busy(marked())) };
+        let segment = self.current.load_full();
+        if segment.header.number != number {
+            // Another thread is just going over to a newer segment, or this one has not heard of it yet.
+            let opened = open_segment(&*self.storage, &self.dir, number)?;
+            return self.try_sync_in(&opened, marked());
+        }
+        self.try_sync_in(&segment, marked())
+    }
+
+    fn try_sync_in(&self, segment: &Segment, marked: Option<Duration>) -> Result<Turn, Error> {
+        if !segment.file.try_lock(crate::storage::Lock::Exclusive).map_err(Error::io("lock", &segment.path))? {
+            return Ok(Turn::Busy(marked));
+        }
+        let result = self.sync_held(segment);
+        segment.file.unlock().map_err(Error::io("unlock", &segment.path))?;
+        // A failed sync poisons the segment: whoever looks again heals it.
+        if let Err(error) = result {
+            tracing::warn!(%error, "a sync failed; going on in a new segment");
+        }
+        Ok(Turn::Again)
+    }
+
+    /// Sync and tell. The caller is the only syncer of this segment.
+    fn sync_held(&self, segment: &Segment) -> Result<(), Error> {
+        let watermark = &self.locks.watermark;
+        let number = segment.header.number;
+        if watermark.is_poisoned(number) {
+            return Ok(());
+        }
+        if watermark.marked(number, Duration::ZERO).is_some() {
+            // A syncer was killed inside its sync. If that failed, the kernel told nobody who lives.
+            watermark.poison(number);
+            return Ok(());
+        }
+        // What is in the file before the sync begins is what it vouches for.
+        let end = watermark.tail();
+        if !end.is_in(number) {
+            return Ok(());
+        }
+        watermark.mark(number, self.storage.uptime());
+        match segment.file.sync() {
+            Ok(()) => {
+                watermark.clear_mark(number);
+                watermark.publish(number, end.sequence);
+                Ok(())
+            }
+            Err(error) => {
+                // Never again on this file: the kernel now calls the pages clean that it could not write.
+                watermark.poison(number);
+                watermark.clear_mark(number);
+                Err(Error::io("sync", &segment.path)(error))
+            }
+        }
+    }
+
+    /// Where a ticket's frame is, now that `segment` is no longer the last one.
+    fn find(&self, ticket: &Ticket, segment: u64) -> Result<Found, Error> {
+        let next = open_segment(&*self.storage, &self.dir, segment + 1)?;
+        if ticket.sequence < next.header.first {
+            // A segment begins where everything before is durable.
+            return Ok(Found::Durable);
+        }
+        let lost = || Error::Gone { path: self.dir.clone() };
+        let payload = ticket.payload.as_ref().ok_or_else(lost)?;
+        let mut cursor = next.header.start();
+        let mut same = false;
+        next.scan(&mut cursor, ticket.sequence, |frame, behind| {
+            same = behind.sequence == ticket.sequence && *frame.payload == **payload;
+            Ok(())
+        })?;
+        if same { Ok(Found::In(next.header.number)) } else { Err(lost()) }
+    }
+}
+
+enum Found {
+    Durable,
+    In(u64),
+}
+
+fn unknown(error: Error) -> Error {
+    match error {
+        error @ Error::OutcomeUnknown(_) => error,
+        error => Error::OutcomeUnknown(Box::new(error)),
+    }
+}

@@ -1,0 +1,518 @@
+//! The config file and the log: bringing the file up to the newest durable revision without losing a save.
+//!
+//! The new text is written beside the file, a note in the log names both texts, and then the two **change places** in
+//! one step. What comes out is compared with what was read: if an editor saved in between, the two are changed back,
+//! and the editor's text is what counts.
+//!
+//! A text in the file that the log does not know is someone's edit. It is never overwritten.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::compact;
+use crate::document::{self, Invalid, Unpatchable};
+use crate::error::Error;
+use crate::lock::MaintenanceGuard;
+use crate::log::{Entry, Log, Request, Want};
+use crate::note::{Note, TextHash, hash_text};
+use crate::op::{Base, Origin, OriginKind, Transaction};
+use crate::recovery::perform;
+use crate::state::State;
+use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
+use crate::value::Value;
+use crate::version::{Showing, Version};
+
+mod file;
+mod reconcile;
+
+pub(crate) use file::{ConfigFile, Seen, Text};
+
+/// How long to wait for someone who has the file open for writing.
+const IN_USE: Duration = Duration::from_secs(1);
+/// How long a file may be gone: an editor between its two steps.
+const BETWEEN_STEPS: Duration = Duration::from_millis(200);
+/// Saves that may fall into the window of an exchange before we leave the file to its editor.
+const COLLISIONS_MAX: usize = 10;
+
+/// Which revision the config file shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileStatus {
+    /// It shows the newest durable revision.
+    Current {
+        /// That revision.
+        revision: u64,
+    },
+    /// It lags behind; the edits are safe in the log.
+    Behind {
+        /// The revision that it shows, as far as is known.
+        shows: Option<u64>,
+        /// The newest durable revision.
+        revision: u64,
+        /// What keeps it.
+        why: Behind,
+    },
+}
+
+/// What keeps the config file from showing the newest revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Behind {
+    /// Nothing: it has not been its turn yet.
+    Pending,
+    /// Someone changed it by hand, and the text does not parse.
+    Invalid(Invalid),
+    /// Someone changed it by hand; the change is taken over with the next edit, or by `compact`.
+    EditedByHand,
+    /// Someone saved it with most of it gone.
+    Shrunk,
+    /// Someone removed it.
+    Removed,
+    /// Someone has it open for writing, or saves it again and again.
+    InUse,
+    /// Replacing it would break what it is: the reason.
+    Irreplaceable(&'static str),
+    /// The document cannot hold the state.
+    Unpatchable(Unpatchable),
+    /// Writing it failed.
+    Failed(String),
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Behind::Pending => write!(f, "it is written after the edits, and that has not happened yet"),
+            Behind::Invalid(invalid) => write!(f, "its text was changed by hand and does not parse: {invalid}"),
+            Behind::EditedByHand => write!(f, "it was changed by hand, and that was not taken over yet"),
+            Behind::Shrunk => write!(f, "it was saved with more than half of its values gone"),
+            Behind::Removed => write!(f, "it was removed"),
+            Behind::InUse => write!(f, "someone has it open for writing"),
+            Behind::Irreplaceable(reason) => write!(f, "{reason}"),
+            Behind::Unpatchable(reason) => write!(f, "its text cannot show the edits: {reason}"),
+            Behind::Failed(reason) => write!(f, "{reason}"),
+        }
+    }
+}
+
+impl Behind {
+    /// What a person can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Behind::Pending => "`cfgwal compact` writes it now",
+            Behind::Invalid(_) => "put the text right; then any command brings the file up to date",
+            Behind::EditedByHand => "`cfgwal compact` takes it over now",
+            Behind::Shrunk => "put the file right, or run `cfgwal recover --accept-file` if it is meant so",
+            Behind::Removed => "put it back, or run `cfgwal recover --accept-file` to have it written anew",
+            Behind::InUse => "close it, then run `cfgwal compact`",
+            Behind::Irreplaceable(_) => "make it a plain file of its own, then run `cfgwal compact`",
+            Behind::Unpatchable(_) => "change the file by hand so that it can, then run `cfgwal compact`",
+            Behind::Failed(_) => "see to the cause, then run `cfgwal compact`",
+        }
+    }
+}
+
+/// What ends one attempt.
+enum Outcome {
+    Done(Shown),
+    Behind(Behind),
+    /// An editor saved meanwhile: look again.
+    Again,
+}
+
+/// The file as it was last seen to show a text of ours; a cheap look tells whether it is still so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub stat: Stat,
+    pub revision: u64,
+}
+
+/// Brings one config file up to its log.
+pub(crate) struct Materialiser<'a> {
+    pub log: &'a Log,
+    pub config: &'a ConfigFile,
+    /// Who takes hand edits over.
+    pub origin: &'a Origin,
+    /// The file counts as it is: removed, emptied or with most of it gone, a person has said that this is meant, or
+    /// that it is to be written anew.
+    pub accept: bool,
+}
+
+impl Materialiser<'_> {
+    /// What the file shows at this moment, without any lock and without changing anything.
+    pub(crate) fn look(&self, version: &Version) -> Result<(FileStatus, Option<Shown>), Error> {
+        let revision = version.revision();
+        let behind = |shows, why| (FileStatus::Behind { shows, revision, why }, None);
+        let Some(text) = self.config.read()? else {
+            let why = if version.texts.is_empty() { Behind::Pending } else { Behind::Removed };
+            return Ok(behind(None, why));
+        };
+        Ok(match version.known(&hash_text(&self.log.store, &text.bytes)) {
+            Some(known) if known.stands_for.revision() >= revision => {
+                let shown = Shown { stat: text.stat, revision: known.stands_for.revision() };
+                (FileStatus::Current { revision }, Some(shown))
+            }
+            Some(known) => behind(Some(known.stands_for.revision()), Behind::Pending),
+            None => behind(None, self.foreign(&text.bytes)),
+        })
+    }
+
+    fn foreign(&self, text: &[u8]) -> Behind {
+        match document::parse(self.config.format, text) {
+            Ok(_) => Behind::EditedByHand,
+            Err(invalid) => Behind::Invalid(invalid),
+        }
+    }
+
+    /// Make the file show the newest durable revision, or say what keeps it.
+    pub(crate) fn run(&self, _guard: &MaintenanceGuard<'_>) -> Result<(FileStatus, Option<Shown>), Error> {
+        let mut shows = None;
+        for _ in 0..COLLISIONS_MAX {
+            let version = self.log.published()?;
+            if version.showing.is_some() {
+                self.settle(&version)?;
+                continue;
+            }
+            match self.attempt(&version, &mut shows)? {
+                Outcome::Done(shown) => {
+                    self.log.locks.watermark.set_shown(shown.revision);
+                    let revision = self.log.published()?.revision();
+                    let status = if shown.revision >= revision {
+                        FileStatus::Current { revision }
+                    } else {
+                        FileStatus::Behind { shows: Some(shown.revision), revision, why: Behind::Pending }
+                    };
+                    return Ok((status, Some(shown)));
+                }
+                Outcome::Behind(why) => {
+                    let revision = version.revision();
+                    return Ok((FileStatus::Behind { shows, revision, why }, None));
+                }
+                Outcome::Again => {}
+            }
+        }
+        let revision = self.log.published()?.revision();
+        Ok((FileStatus::Behind { shows, revision, why: Behind::InUse }, None))
+    }
+
+    fn attempt(&self, version: &Version, shows: &mut Option<u64>) -> Result<Outcome, Error> {
+        let old = match self.config.read_settled(IN_USE)? {
+            Seen::Text(text) => text,
+            Seen::InUse => return Ok(Outcome::Behind(Behind::InUse)),
+            Seen::Absent => return self.create(version),
+        };
+        let old_hash = hash_text(&self.log.store, &old.bytes);
+        let Some(known) = version.known(&old_hash) else { return self.take_over(version, &old, old_hash) };
+        *shows = Some(known.stands_for.revision());
+        if known.stands_for.revision() >= version.revision() {
+            return Ok(Outcome::Done(Shown { stat: old.stat, revision: known.stands_for.revision() }));
+        }
+        let new = match document::patch(self.config.format, &old.bytes, version.state.root()) {
+            Ok(new) => new,
+            Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
+        };
+        if new == old.bytes {
+            // The edits cancelled each other out: the same text stands for a newer revision.
+            self.note(Note::Shown { text: old_hash, revision: version.revision() })?;
+            return Ok(Outcome::Done(Shown { stat: old.stat, revision: version.revision() }));
+        }
+        if old.stat.links > 1 {
+            let reason = "it has several names (hard links), and replacing one would part them";
+            return Ok(Outcome::Behind(Behind::Irreplaceable(reason)));
+        }
+        self.exchange(version, &old, old_hash, &new)
+    }
+
+    /// A text that is not ours: what its author changed becomes a record.
+    fn take_over(&self, version: &Version, text: &Text, hash: TextHash) -> Result<Outcome, Error> {
+        let theirs = match document::parse(self.config.format, &text.bytes) {
+            Ok(value) => State::new(value),
+            Err(invalid) => return Ok(Outcome::Behind(Behind::Invalid(invalid))),
+        };
+        let mut bases = Vec::new();
+        for known in version.texts.iter() {
+            bases.push(known.stands_for.state(&mut |revision| self.state_at(version, revision))?);
+        }
+        let Some(newest) = version.texts.last() else {
+            // No file was ever shown; its text is an edit of nothing.
+            bases.push(State::new(Value::object()));
+            return self.record(version, text, hash, hash, &bases, &theirs);
+        };
+        if !self.accept && bases.iter().all(|base| reconcile::drops_most(base, &theirs)) {
+            return Ok(Outcome::Behind(Behind::Shrunk));
+        }
+        self.record(version, text, hash, newest.hash, &bases, &theirs)
+    }
+
+    fn record(
+        &self,
+        version: &Version,
+        text: &Text,
+        hash: TextHash,
+        against: TextHash,
+        bases: &[State],
+        theirs: &State,
+    ) -> Result<Outcome, Error> {
+        let (base, theirs) = reconcile::theirs_on(bases, theirs);
+        // From here on this text counts as shown, so a crash must not bring an older one back.
+        text.file.sync().map_err(Error::io("sync", &self.config.path))?;
+        let parent = self.config.parent();
+        storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+        let known: Vec<TextHash> = version.texts.iter().map(|text| text.hash).collect();
+        let revision = version.known(&against).map_or(0, |text| text.stands_for.revision());
+        let time = self.log.storage.clock_micros();
+        let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
+        let entry = move |now: &Version| {
+            // Only if the text that it was compared with is still the one that counts.
+            if !now.texts.iter().map(|text| text.hash).eq(known.iter().copied()) {
+                return Ok(None);
+            }
+            let done = reconcile::reconcile(&base, &now.state, &theirs);
+            if done.own.is_empty() && done.ops.is_empty() && !known.is_empty() {
+                return Ok(Some(Entry::Note(Note::Respelled { text: hash, like: against })));
+            }
+            let conflicts = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
+            let base = Base { text: hash, against, revision, own: done.own, conflicts };
+            Ok(Some(Entry::Edit(Transaction { time, origin, key: None, base: Some(base), ops: done.ops })))
+        };
+        let settled = move |now: &Version| {
+            let taken = now.known(&hash).is_some();
+            Ok(taken.then_some(Entry::Note(Note::Settled { text: Some(hash) })))
+        };
+        let mut requests =
+            [Request::new(Want::Computed(Box::new(entry))), Request::new(Want::Computed(Box::new(settled)))];
+        self.log.append(&mut requests);
+        for request in requests {
+            request.outcome.expect("every request has an outcome")?;
+        }
+        self.log.sync_all()?;
+        Ok(Outcome::Again)
+    }
+
+    fn state_at(&self, version: &Version, revision: u64) -> Result<State, Error> {
+        if revision == version.revision() { Ok(version.state.clone()) } else { compact::state_at(self.log, revision) }
+    }
+
+    /// Put a file where none ever was.
+    fn create(&self, version: &Version) -> Result<Outcome, Error> {
+        if !version.texts.is_empty() && !self.accept {
+            // Perhaps an editor is between removing the old file and naming the new one.
+            self.log.storage.sleep(BETWEEN_STEPS);
+            let back = self.config.stat()?.is_some();
+            return Ok(if back { Outcome::Again } else { Outcome::Behind(Behind::Removed) });
+        }
+        let new = self.text_of_new_file(version)?;
+        let side = self.write_beside(&new, None)?;
+        let note = Note::Showing { old: None, new: side.hash, revision: version.revision(), name: side.name.clone() };
+        self.note(note)?;
+        let (from, to) = (self.beside(&side.name), &self.config.path);
+        match self.log.storage.rename(&from, to, Rename::Keep) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                self.settle(&*self.log.published()?)?;
+                return Ok(Outcome::Again);
+            }
+            Err(error) => return Err(Error::io("create", to)(error)),
+        }
+        self.finish(version, side)
+    }
+
+    /// A file that comes back keeps what the last snapshot knows of its comments and layout.
+    fn text_of_new_file(&self, version: &Version) -> Result<Vec<u8>, Error> {
+        let root = version.state.root();
+        let shown = if version.texts.is_empty() { None } else { compact::last_shown(self.log)? };
+        let patched = shown.and_then(|text| document::patch(self.config.format, text.as_bytes(), root).ok());
+        Ok(patched.unwrap_or_else(|| document::render(self.config.format, root)))
+    }
+
+    fn exchange(&self, version: &Version, old: &Text, old_hash: TextHash, new: &[u8]) -> Result<Outcome, Error> {
+        let side = self.write_beside(new, Some(&*old.file))?;
+        let note = Note::Showing {
+            old: Some(old_hash),
+            new: side.hash,
+            revision: version.revision(),
+            name: side.name.clone(),
+        };
+        self.note(note)?;
+        let path = self.beside(&side.name);
+        let exchange = || self.log.storage.rename(&path, &self.config.path, Rename::Exchange);
+        if let Err(error) = exchange() {
+            self.settle(&*self.log.published()?)?;
+            return match error.raw_os_error() {
+                _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
+                Some(libc::EBUSY) => Ok(Outcome::Behind(Behind::Irreplaceable("it is a mount point"))),
+                Some(libc::EINVAL | libc::ENOSYS) => {
+                    Ok(Outcome::Behind(Behind::Irreplaceable("its file system cannot exchange two files")))
+                }
+                _ => Err(Error::io("replace", &self.config.path)(error)),
+            };
+        }
+        if !self.is_what_was_read(&path, old)? {
+            // An editor saved in between: its text goes back to its place, where it is an ordinary save.
+            exchange().map_err(Error::io("put back", &self.config.path))?;
+            self.settle(&*self.log.published()?)?;
+            return Ok(Outcome::Again);
+        }
+        let outcome = self.finish(version, side)?;
+        self.remove_displaced(&path, old);
+        Ok(outcome)
+    }
+
+    /// Whether the file that came out of the exchange is the one that the patch was made from.
+    fn is_what_was_read(&self, path: &std::path::Path, old: &Text) -> Result<bool, Error> {
+        let out = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
+        let stat = out.stat().map_err(Error::io("look at", path))?;
+        if !stat.same_file(&old.stat) || (stat.mode, stat.uid, stat.gid) != (old.stat.mode, old.stat.uid, old.stat.gid)
+        {
+            return Ok(false);
+        }
+        let bytes = storage::read_all(&*out).map_err(Error::io("read", path))?;
+        Ok(bytes == old.bytes)
+    }
+
+    /// Make the new name durable and tell the log, whose note rides on the next sync.
+    fn finish(&self, version: &Version, side: Beside) -> Result<Outcome, Error> {
+        let parent = self.config.parent();
+        storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+        self.append_note(Note::Shown { text: side.hash, revision: version.revision() })?;
+        let stat = side.file.stat().map_err(Error::io("look at", &self.config.path))?;
+        Ok(Outcome::Done(Shown { stat, revision: version.revision() }))
+    }
+
+    /// Remove the text that was replaced, unless an editor still has it open to write into it.
+    fn remove_displaced(&self, path: &std::path::Path, old: &Text) {
+        let unused = matches!(old.file.try_lease(Lease::Read), Ok(true));
+        let unused = unused && old.file.end_lease().unwrap_or(false);
+        let unchanged = unused && storage::read_all(&*old.file).is_ok_and(|bytes| bytes == old.bytes);
+        if unchanged && let Err(error) = self.log.storage.remove(path) {
+            tracing::debug!(path = %path.display(), %error, "the replaced text stays beside the config file");
+        }
+    }
+
+    /// The log says that an exchange began and not that it ended: find out, and say so.
+    ///
+    /// A file beside the config file whose content is not what its name says came out of an exchange.
+    fn settle(&self, version: &Version) -> Result<(), Error> {
+        let Some(Showing { name, .. }) = &version.showing else { return Ok(()) };
+        let path = self.beside(name);
+        match self.log.storage.open(&path, Open::Read) {
+            Ok(side) => {
+                let bytes = storage::read_all(&*side).map_err(Error::io("read", &path))?;
+                let hash = hash_text(&self.log.store, &bytes);
+                let ours = version.known(&hash).is_some();
+                if !ours && self.file_shows_what(name)? {
+                    // A person's text came out, and ours is in its place.
+                    let to = &self.config.path;
+                    self.log.storage.rename(&path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
+                    let parent = self.config.parent();
+                    storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+                } else if !ours {
+                    // Two saves fell into one window: the newer one stays, the older one is kept.
+                    let kept = format!("save-{}", hex(&hash));
+                    perform::set_aside(&*self.log.storage, &self.log.dir, &kept, &bytes)?;
+                }
+                let parent = self.config.parent();
+                storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+                self.log.storage.remove(&path).map_err(Error::io("remove", &path))?;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let parent = self.config.parent();
+                storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+            }
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        }
+        let shown = self.config.read()?.map(|text| hash_text(&self.log.store, &text.bytes));
+        let known = shown.as_ref().and_then(|hash| version.known(hash));
+        self.append_note(Note::Settled { text: known.map(|known| known.hash) })?;
+        self.log.sync_all()
+    }
+
+    /// Remove files of ours that a crash left beside the config file. One whose content is not what its name says came out
+    /// of an exchange and may be someone's save: it is kept in quarantine.
+    pub(crate) fn sweep(&self, _guard: &MaintenanceGuard<'_>) -> Result<(), Error> {
+        let storage = &*self.log.storage;
+        let parent = self.config.parent();
+        let version = self.log.published()?;
+        self.settle(&version)?;
+        let prefix = self.config.side_prefix();
+        for name in storage.list(parent).map_err(Error::io("list", parent))? {
+            let Some((hash, _)) = name.to_str().and_then(|name| side_name(name, &prefix)) else { continue };
+            let path = parent.join(&name);
+            let stat = storage.stat(&path).map_err(Error::io("look at", &path))?;
+            if stat.kind != Kind::File || stat.links != 1 {
+                continue;
+            }
+            let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+            let bytes = storage::read_all(&*file).map_err(Error::io("read", &path))?;
+            let found = hash_text(&self.log.store, &bytes);
+            if hex(&found) != hash && version.known(&found).is_none() {
+                perform::set_aside(storage, &self.log.dir, &format!("save-{}", hex(&found)), &bytes)?;
+            }
+            storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    fn file_shows_what(&self, side_name: &str) -> Result<bool, Error> {
+        let text = self.config.read()?;
+        Ok(text.is_some_and(|text| side_name.contains(&hex(&hash_text(&self.log.store, &text.bytes)))))
+    }
+
+    fn beside(&self, name: &str) -> std::path::PathBuf {
+        self.config.parent().join(name)
+    }
+
+    /// A synced file beside the config file, named after its content and never used before.
+    fn write_beside(&self, text: &[u8], like: Option<&dyn File>) -> Result<Beside, Error> {
+        let storage = &*self.log.storage;
+        let hash = hash_text(&self.log.store, text);
+        let id = storage.random().map_err(Error::io("get random bytes for", &self.config.path))?;
+        let name = format!("{}{}-{}", self.config.side_prefix(), hex(&hash), hex(&id[..4]));
+        let path = self.beside(&name);
+        let parent = self.config.parent();
+        let (file, named) = match storage.open(parent, Open::Nameless) {
+            Ok(file) => (file, false),
+            // A file system without nameless files.
+            Err(_) => (storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?, true),
+        };
+        storage::write_full(&*file, text, 0).map_err(Error::io("write", &path))?;
+        match like {
+            Some(like) => file.take_metadata(like),
+            None => file.set_mode(storage.default_mode()),
+        }
+        .map_err(Error::io("give owner and permissions to", &path))?;
+        file.sync().map_err(Error::io("sync", &path))?;
+        if !named {
+            file.link(&path).map_err(Error::io("name", &path))?;
+        }
+        Ok(Beside { name, hash, file })
+    }
+
+    fn append_note(&self, note: Note) -> Result<(), Error> {
+        let mut request = [Request::new(Want::Computed(Box::new(move |_| Ok(Some(Entry::Note(note))))))];
+        self.log.append(&mut request);
+        let [request] = request;
+        request.outcome.expect("every request has an outcome").map(drop)
+    }
+
+    fn note(&self, note: Note) -> Result<(), Error> {
+        self.append_note(note)?;
+        self.log.sync_all()
+    }
+}
+
+/// A new text on disk that is not in its place yet.
+struct Beside {
+    name: String,
+    hash: TextHash,
+    file: Box<dyn File>,
+}
+
+/// The parts of a name that `write_beside` gives: the hash of the text and the number. No other name matches.
+fn side_name<'a>(name: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
+    let (hash, id) = name.strip_prefix(prefix)?.split_once('-')?;
+    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (hash.len() == 32 && id.len() == 8 && lower_hex(hash) && lower_hex(id)).then_some((hash, id))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,149 @@
+//! The config file itself: where it really is, and what it shows, read as a whole.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::document::Format;
+use crate::error::Error;
+use crate::limits::RECORD_MAX;
+use crate::storage::{self, File, Kind, Lease, Open, Stat, Storage};
+
+/// What the system itself follows (`MAXSYMLINKS`).
+const LINKS_MAX: usize = 40;
+/// Where no lease can be had, a file that stood still for so long is taken to be whole.
+const STILL: Duration = Duration::from_millis(100);
+/// How often a file that someone is writing is looked at again.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// A config file by its real name, all symlinks followed, and the format of its text.
+#[derive(Clone)]
+pub(crate) struct ConfigFile {
+    pub storage: Arc<dyn Storage>,
+    pub path: PathBuf,
+    pub format: Format,
+}
+
+/// One complete text of the file.
+pub(crate) struct Text {
+    pub bytes: Vec<u8>,
+    pub stat: Stat,
+    pub file: Box<dyn File>,
+}
+
+/// What reading the file came to.
+pub(crate) enum Seen {
+    Absent,
+    Text(Text),
+    /// Someone has it open for writing and did not let go in time.
+    InUse,
+}
+
+impl ConfigFile {
+    /// Follow symlinks to the file that is meant; it need not exist.
+    pub(crate) fn resolve(storage: Arc<dyn Storage>, path: &Path, format: Option<Format>) -> Result<ConfigFile, Error> {
+        let mut real = path.to_owned();
+        let mut links = 0;
+        loop {
+            match storage.stat(&real) {
+                Ok(Stat { kind: Kind::Symlink, .. }) if links < LINKS_MAX => {
+                    let target = storage.read_link(&real).map_err(Error::io("follow", &real))?;
+                    real = real.parent().unwrap_or(Path::new("")).join(target);
+                    links += 1;
+                }
+                Ok(Stat { kind: Kind::File, .. }) => break,
+                Ok(_) => {
+                    let (rule, instead) = ("a config file must be a regular file", "name another one");
+                    return Err(Error::Forbidden { path: real, rule, instead });
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+                Err(error) => return Err(Error::io("look at", &real)(error)),
+            }
+        }
+        let format = format.or_else(|| Format::of(&real)).or_else(|| Format::of(path));
+        let Some(format) = format else {
+            let (rule, instead) = (
+                "its name does not tell its format",
+                "name the format (`--format`), or give the file an extension such as .json",
+            );
+            return Err(Error::Forbidden { path: real, rule, instead });
+        };
+        Ok(ConfigFile { storage, path: real, format })
+    }
+
+    /// The directory that holds it.
+    pub(crate) fn parent(&self) -> &Path {
+        self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// The journal beside it.
+    pub(crate) fn journal(&self) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".cfgwal");
+        self.path.with_file_name(name)
+    }
+
+    /// The name that begins every file of ours beside it.
+    pub(crate) fn side_prefix(&self) -> String {
+        format!(".{}.cfgwal-", self.path.file_name().unwrap_or_default().to_string_lossy())
+    }
+
+    pub(crate) fn stat(&self) -> Result<Option<Stat>, Error> {
+        match self.storage.stat(&self.path) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("look at", &self.path)(error)),
+        }
+    }
+
+    /// Read it as it is at this moment. Someone may be writing it: fit to find out whether it changed, no more.
+    pub(crate) fn read(&self) -> Result<Option<Text>, Error> {
+        let file = match self.storage.open(&self.path, Open::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open", &self.path)(error)),
+        };
+        let stat = file.stat().map_err(Error::io("look at", &self.path))?;
+        if stat.len > RECORD_MAX as u64 {
+            let (rule, instead) = ("a config file may have 64 MiB at most", "keep large data elsewhere");
+            return Err(Error::Forbidden { path: self.path.clone(), rule, instead });
+        }
+        let bytes = storage::read_all(&*file).map_err(Error::io("read", &self.path))?;
+        Ok(Some(Text { bytes, stat, file }))
+    }
+
+    /// Read it once nobody has it open for writing, or nobody has touched it for a moment.
+    pub(crate) fn read_settled(&self, patience: Duration) -> Result<Seen, Error> {
+        let began = self.storage.uptime();
+        loop {
+            let Some(text) = self.read()? else { return Ok(Seen::Absent) };
+            if self.stood_still(&text)? {
+                return Ok(Seen::Text(text));
+            }
+            if self.storage.uptime().saturating_sub(began) >= patience {
+                return Ok(Seen::InUse);
+            }
+            self.storage.sleep(AGAIN);
+        }
+    }
+
+    /// Whether `text` is what the file holds, and nobody is about to write more of it.
+    fn stood_still(&self, text: &Text) -> Result<bool, Error> {
+        let same =
+            |now: Stat| (now.len, now.modified_ns, now.ino) == (text.stat.len, text.stat.modified_ns, text.stat.ino);
+        match text.file.try_lease(Lease::Read) {
+            Ok(true) => {
+                let now = text.file.stat().map_err(Error::io("look at", &self.path))?;
+                // A writer that came meanwhile has broken the lease.
+                let alone = text.file.end_lease().map_err(Error::io("end the lease on", &self.path))?;
+                Ok(alone && same(now))
+            }
+            Ok(false) => Ok(false),
+            // Not our file, or a file system without leases.
+            Err(_) => {
+                self.storage.sleep(STILL);
+                Ok(self.stat()?.is_some_and(same))
+            }
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The payload bytes of a transaction, and of the values that snapshots hold. All use of bincode is here.
+//!
+//! bincode writes the integers (`config::standard()`: little-endian varints) and carries the state of a decode;
+//! what a type is made of is said here, in one trait with both directions, so that nothing can be written that has
+//! no way back. Its own collections and derived enums stay out: they number variants by their place in the source
+//! and allocate what a length asks for before looking whether so much is there. Its byte limit stays out too: it
+//! counts an integer as wide as it is in memory, so one equal to what may be written would refuse what was written.
+//!
+//! ```text
+//! payload      version (1), transaction, 0x01
+//! transaction  time, origin, key?, base?, list of ops
+//! origin       program, pid, host, kind (0 program, 1 file)
+//! base         text (16 bytes), against (16 bytes), revision, list of ops, list of paths
+//! op           its number, its fields in the order of their declaration
+//! path         list of segments: 0 and a key, or 1 and an index
+//! value        0 null, 1 false, 2 true, 3 and an integer, 4 and the text of a number, 5 and a text,
+//!              6 and a list of values, 7 and a list of keys each with its value
+//! list, text   the count of elements or bytes, then those
+//! optional     0, or 1 and the thing
+//! ```
+//!
+//! Versions, and the numbers that tell variants apart, are only ever added to.
+
+use std::sync::Arc;
+
+use bincode::de::read::Reader;
+use bincode::de::{Decoder, DecoderImpl};
+use bincode::enc::write::Writer;
+use bincode::enc::{Encoder, EncoderImpl};
+use bincode::error::{DecodeError as Fault, EncodeError};
+use bincode::{Decode, Encode, config};
+
+use super::fits::key_fits;
+use super::{Base, Op, Origin, OriginKind, Refusal, Transaction};
+use crate::limits::{DEPTH_MAX, RECORD_MAX};
+use crate::path::{Path, Segment};
+use crate::value::{Map, Number, Value};
+
+/// The layout that is written.
+const VERSION: u8 = 1;
+/// Ends every payload: one cut short and padded with zeros cannot pass for a whole one.
+const TERMINATOR: u8 = 1;
+
+/// Bytes that are not what was written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("the payload is written in layout {found}, this build knows layout {VERSION}")]
+    Version { found: u8 },
+    #[error("the payload does not end as every payload does")]
+    Terminator,
+    #[error("{0} bytes are left over")]
+    LeftOver(usize),
+    #[error("the bytes make no sense: {0}")]
+    Content(#[from] Fault),
+}
+
+impl Transaction {
+    /// Appends the payload to `out`. A refusal leaves `out` as it was.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        // Whatever could not be read back is refused here, with a path to name.
+        let own = self.base.iter().flat_map(|base| &base.own);
+        self.ops.iter().chain(own).try_for_each(Op::fits)?;
+        self.key.as_deref().map_or(Ok(()), key_fits)?;
+        let start = out.len();
+        out.push(VERSION);
+        encode(self, out);
+        out.push(TERMINATOR);
+        let len = out.len() - start;
+        if len > RECORD_MAX {
+            out.truncate(start);
+            return Err(Refusal::TooLarge { len });
+        }
+        Ok(())
+    }
+
+    /// Reads a payload back.
+    pub(crate) fn decode(payload: &[u8]) -> Result<Transaction, DecodeError> {
+        match payload {
+            [VERSION, body @ .., TERMINATOR] => decode(body),
+            [VERSION, ..] | [] => Err(DecodeError::Terminator),
+            &[found, ..] => Err(DecodeError::Version { found }),
+        }
+    }
+}
+
+/// Appends `item` to `out`.
+pub(crate) fn encode(item: &impl Wire, out: &mut Vec<u8>) {
+    item.put(&mut EncoderImpl::new(Appending(out), config::standard()));
+}
+
+/// Reads `bytes`, which must hold one `T` and nothing else.
+pub(crate) fn decode<T: Wire>(mut bytes: &[u8]) -> Result<T, DecodeError> {
+    let item = decode_next(&mut bytes)?;
+    if bytes.is_empty() { Ok(item) } else { Err(DecodeError::LeftOver(bytes.len())) }
+}
+
+/// Reads one `T` from the front of `bytes` and leaves the rest.
+pub(crate) fn decode_next<T: Wire>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
+    let mut from = DecoderImpl::new(Remaining(bytes), config::standard(), Nesting { left: DEPTH_MAX });
+    let item = T::take(&mut from)?;
+    *bytes = from.reader().0;
+    Ok(item)
+}
+
+/// What can be written and read back.
+pub(crate) trait Wire: Sized {
+    fn put(&self, to: &mut Output<'_>);
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault>;
+}
+
+pub(crate) type Output<'a> = EncoderImpl<Appending<'a>, config::Configuration>;
+pub(crate) type Input<'a> = DecoderImpl<Remaining<'a>, config::Configuration, Nesting>;
+
+/// How many more containers a value may be inside of: recursion ends where the limit on depth says.
+pub(crate) struct Nesting {
+    left: usize,
+}
+
+pub(crate) struct Appending<'a>(&'a mut Vec<u8>);
+
+impl Writer for Appending<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+pub(crate) struct Remaining<'a>(&'a [u8]);
+
+impl Reader for Remaining<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
+        let (head, rest) = self.0.split_at_checked(bytes.len()).ok_or_else(|| short(bytes.len(), self.0))?;
+        bytes.copy_from_slice(head);
+        self.0 = rest;
+        Ok(())
+    }
+
+    fn peek_read(&mut self, n: usize) -> Option<&[u8]> {
+        self.0.get(..n)
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.0 = self.0.get(n..).unwrap_or_default();
+    }
+}
+
+fn short(wanted: usize, left: &[u8]) -> Fault {
+    Fault::UnexpectedEnd { additional: wanted.saturating_sub(left.len()) }
+}
+
+/// What bincode itself writes: numbers, and arrays of bytes of a fixed length.
+macro_rules! native {
+    ($($type:ty),*) => {$(
+        impl Wire for $type {
+            fn put(&self, to: &mut Output<'_>) {
+                Encode::encode(self, to).expect("writing to a Vec cannot fail");
+            }
+
+            fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+                Decode::decode(from)
+            }
+        }
+    )*};
+}
+native!(u8, u32, u64, i64, bool, [u8; 16]);
+
+/// Puts several things.
+macro_rules! put {
+    ($to:expr; $($item:expr),+) => {{$(
+        $item.put($to);
+    )+}};
+}
+
+/// The fields of a struct, one after the other: one list for both directions.
+macro_rules! fields {
+    ($type:ident { $($field:ident),* }) => {
+        impl $crate::op::codec::Wire for $type {
+            fn put(&self, to: &mut $crate::op::codec::Output<'_>) {
+                $($crate::op::codec::Wire::put(&self.$field, to);)*
+            }
+
+            fn take(from: &mut $crate::op::codec::Input<'_>) -> Result<Self, bincode::error::DecodeError> {
+                Ok($type { $($field: $crate::op::codec::Wire::take(from)?),* })
+            }
+        }
+    };
+}
+
+pub(crate) use fields;
+
+fields!(Transaction { time, origin, key, base, ops });
+fields!(Origin { program, pid, host, kind });
+fields!(Base { text, against, revision, own, conflicts });
+
+impl Wire for OriginKind {
+    fn put(&self, to: &mut Output<'_>) {
+        let number: u8 = match self {
+            OriginKind::Program => 0,
+            OriginKind::File => 1,
+        };
+        put!(to; number);
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        match u8::take(from)? {
+            0 => Ok(OriginKind::Program),
+            1 => Ok(OriginKind::File),
+            _ => Err(Fault::Other("an origin of an unknown kind")),
+        }
+    }
+}
+
+impl Wire for Op {
+    fn put(&self, to: &mut Output<'_>) {
+        match self {
+            Op::Set { path, value } => put!(to; 1u8, path, value),
+            Op::Remove { path } => put!(to; 2u8, path),
+            Op::Merge { path, value } => put!(to; 3u8, path, value),
+            Op::Increment { path, by } => put!(to; 4u8, path, by),
+            Op::Push { path, value, cap, unique } => put!(to; 5u8, path, value, cap, unique),
+            Op::Insert { path, value } => put!(to; 6u8, path, value),
+            Op::Move { from, to: target } => put!(to; 7u8, from, target),
+            Op::Test { path, expected } => put!(to; 8u8, path, expected),
+            Op::Place { path, value, before } => put!(to; 9u8, path, value, before),
+            Op::Invalid(_) => unreachable!("`Transaction::encode` refuses paths that do not parse"),
+        }
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        let number = u8::take(from)?;
+        let path = Path::take(from)?;
+        Ok(match number {
+            1 => Op::Set { path, value: Wire::take(from)? },
+            2 => Op::Remove { path },
+            3 => Op::Merge { path, value: Wire::take(from)? },
+            4 => Op::Increment { path, by: Wire::take(from)? },
+            5 => {
+                let value = Wire::take(from)?;
+                let cap = Wire::take(from)?;
+                Op::Push { path, value, cap, unique: Wire::take(from)? }
+            }
+            6 => Op::Insert { path, value: Wire::take(from)? },
+            7 => Op::Move { from: path, to: Wire::take(from)? },
+            8 => Op::Test { path, expected: Wire::take(from)? },
+            9 => {
+                let value = Wire::take(from)?;
+                Op::Place { path, value, before: Wire::take(from)? }
+            }
+            _ => return Err(Fault::Other("an unknown op")),
+        })
+    }
+}
+
+impl Wire for Path {
+    fn put(&self, to: &mut Output<'_>) {
+        put_list(self.segments().iter(), to, |segment, to| match segment {
+            Segment::Key(key) => put!(to; 0u8, key),
+            Segment::Index(index) => put!(to; 1u8, *index as u64),
+        });
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        let path: Path = take_list(from, |from| match u8::take(from)? {
+            0 => Ok(Segment::Key(Wire::take(from)?)),
+            1 => Ok(Segment::Index(take_usize(from)?)),
+            _ => Err(Fault::Other("a path segment of an unknown kind")),
+        })?;
+        path.check().map_err(|_| Fault::Other("a path beyond the limits"))?;
+        Ok(path)
+    }
+}
+
+impl Wire for Value {
+    fn put(&self, to: &mut Output<'_>) {
+        match self {
+            Value::Null => put!(to; 0u8),
+            Value::Bool(false) => put!(to; 1u8),
+            Value::Bool(true) => put!(to; 2u8),
+            Value::Number(number) => number.put(to),
+            Value::String(text) => put!(to; 5u8, text),
+            Value::Array(items) => {
+                put!(to; 6u8);
+                put_list(items.iter(), to, Value::put);
+            }
+            Value::Object(entries) => {
+                put!(to; 7u8);
+                put_list(entries.entries(), to, |(key, value), to| put!(to; key, value));
+            }
+        }
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        Ok(match u8::take(from)? {
+            0 => Value::Null,
+            1 => Value::Bool(false),
+            2 => Value::Bool(true),
+            number @ (3 | 4) => Value::Number(take_number(number, from)?),
+            5 => Value::String(Wire::take(from)?),
+            6 => Value::Array(nested(from, |from| take_list(from, Value::take))?),
+            7 => Value::Object(nested(from, take_map)?),
+            _ => return Err(Fault::Other("a value of an unknown kind")),
+        })
+    }
+}
+
+impl Wire for Number {
+    fn put(&self, to: &mut Output<'_>) {
+        match self.as_i64() {
+            // `-0` is an integer too, but would lose its sign.
+            Some(integer) if Number::from(integer) == *self => put!(to; 3u8, integer),
+            _ => {
+                put!(to; 4u8);
+                put_bytes(self.text().as_bytes(), to);
+            }
+        }
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        let number = u8::take(from)?;
+        take_number(number, from)
+    }
+}
+
+fn take_number(number: u8, from: &mut Input<'_>) -> Result<Number, Fault> {
+    match number {
+        3 => Ok(Number::from(i64::take(from)?)),
+        4 => Number::parse(take_text(from)?).ok_or(Fault::Other("a number that is none")),
+        _ => Err(Fault::Other("a number of an unknown kind")),
+    }
+}
+
+fn take_map(from: &mut Input<'_>) -> Result<Map, Fault> {
+    let count = take_count(from)?;
+    let entry = |_| Ok((Arc::<str>::take(from)?, Value::take(from)?));
+    let map = (0..count).map(entry).collect::<Result<Map, Fault>>()?;
+    if map.len() == count { Ok(map) } else { Err(Fault::Other("an object with one key twice")) }
+}
+
+fn nested<T>(from: &mut Input<'_>, take: impl FnOnce(&mut Input<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+    let left = from.context().left.checked_sub(1).ok_or(Fault::Other("values nested beyond the limit"))?;
+    from.context().left = left;
+    let item = take(from)?;
+    from.context().left = left + 1;
+    Ok(item)
+}
+
+impl Wire for Arc<str> {
+    fn put(&self, to: &mut Output<'_>) {
+        put_bytes(self.as_bytes(), to);
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        take_text(from).map(Arc::from)
+    }
+}
+
+impl Wire for String {
+    fn put(&self, to: &mut Output<'_>) {
+        put_bytes(self.as_bytes(), to);
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        take_text(from).map(String::from)
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn put(&self, to: &mut Output<'_>) {
+        match self {
+            None => put!(to; 0u8),
+            Some(item) => put!(to; 1u8, item),
+        }
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        match u8::take(from)? {
+            0 => Ok(None),
+            1 => T::take(from).map(Some),
+            _ => Err(Fault::Other("neither something nor nothing")),
+        }
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn put(&self, to: &mut Output<'_>) {
+        put_list(self.iter(), to, T::put);
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
+        take_list(from, T::take)
+    }
+}
+
+fn put_bytes(bytes: &[u8], to: &mut Output<'_>) {
+    put!(to; bytes.len() as u64);
+    to.writer().0.extend_from_slice(bytes);
+}
+
+fn put_list<'a, T>(items: impl ExactSizeIterator<Item = T>, to: &mut Output<'a>, put: impl Fn(T, &mut Output<'a>)) {
+    put!(to; items.len() as u64);
+    items.for_each(|item| put(item, to));
+}
+
+fn take_text<'a>(from: &mut Input<'a>) -> Result<&'a str, Fault> {
+    let len = take_count(from)?;
+    let (text, rest) = from.reader().0.split_at(len);
+    from.reader().0 = rest;
+    str::from_utf8(text).map_err(|inner| Fault::Utf8 { inner })
+}
+
+fn take_list<T, C: FromIterator<T>>(
+    from: &mut Input<'_>,
+    mut take: impl FnMut(&mut Input<'_>) -> Result<T, Fault>,
+) -> Result<C, Fault> {
+    let count = take_count(from)?;
+    (0..count).map(|_| take(from)).collect()
+}
+
+/// A count of things that take a byte each at least: more of them than bytes are left is refused here, before
+/// room is made for any.
+fn take_count(from: &mut Input<'_>) -> Result<usize, Fault> {
+    let count = take_usize(from)?;
+    let left = from.reader().0.len();
+    if count > left { Err(Fault::UnexpectedEnd { additional: count - left }) } else { Ok(count) }
+}
+
+fn take_usize(from: &mut Input<'_>) -> Result<usize, Fault> {
+    let number = u64::take(from)?;
+    usize::try_from(number).map_err(|_| Fault::OutsideUsizeRange(number))
+}
+
+#[cfg(test)]
+mod tests;

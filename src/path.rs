@@ -1,0 +1,411 @@
+//! [`Path`]: where in a config something is.
+//!
+//! Two ways to write one: dotted (`servers.a.port`, `args[0]`, `a."b.c"`) and, beginning with a slash, as
+//! a JSON pointer (RFC 6901). The empty text is the root. What a path displays as, it is read from.
+
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+    sync::Arc,
+};
+
+use crate::{
+    limits::{DEPTH_MAX, KEY_MAX},
+    quote::{self, Fault},
+};
+
+/// The way from the root of a config to one of its values.
+///
+/// ```
+/// use cfgwal::Path;
+///
+/// let path = Path::parse(r#"servers."example.org".args[0]"#)?;
+/// assert_eq!(path.len(), 4);
+/// assert_eq!(path.pointer(), "/servers/example.org/args/0");
+/// assert_eq!(path.to_string(), r#"servers."example.org".args[0]"#);
+/// # Ok::<(), cfgwal::PathError>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Path(Vec<Segment>);
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Segment {
+    /// A key of an object. Where it meets an array, a number is a place in it, and `-` its end.
+    Key(Arc<str>),
+    /// A place in an array, counted from 0. Never a key.
+    Index(usize),
+}
+
+/// Why a text is not a path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// As in `a..b`. An empty key is written `""`.
+    #[error("the path lacks a key at byte {at} (an empty one is written \"\")")]
+    NoKey {
+        /// Where, in bytes from the start of the text.
+        at: usize,
+    },
+    /// As in `a."b`.
+    #[error("the quoted key at byte {at} of the path is not closed")]
+    OpenQuote {
+        /// Where, in bytes from the start of the text.
+        at: usize,
+    },
+    /// Not an escape of JSON strings or, in a pointer, neither `~0` nor `~1`.
+    #[error("the path has an unknown escape at byte {at}")]
+    Escape {
+        /// Where, in bytes from the start of the text.
+        at: usize,
+    },
+    /// As in `a[x]`.
+    #[error("the brackets at byte {at} of the path hold neither a number nor `-`")]
+    Index {
+        /// Where, in bytes from the start of the text.
+        at: usize,
+    },
+    /// As in `a]` or `a[0]b`.
+    #[error("the path goes wrong at byte {at}: `.`, `[` or its end is expected (other keys need quotes)")]
+    Unexpected {
+        /// Where, in bytes from the start of the text.
+        at: usize,
+    },
+    /// More than [`DEPTH_MAX`] segments.
+    #[error("the path has more than {DEPTH_MAX} segments")]
+    TooDeep,
+    /// A key of more than [`KEY_MAX`] bytes.
+    #[error("a key in the path is longer than {KEY_MAX} bytes")]
+    KeyTooLong,
+}
+
+impl Segment {
+    /// The place that this segment means in an array, if it means one.
+    ///
+    /// A key does if it is the plain decimal form of a number: `0`, `12`, but not `01` or `+1`.
+    pub fn as_index(&self) -> Option<usize> {
+        match self {
+            Segment::Index(index) => Some(*index),
+            Segment::Key(key) => plain_decimal(key),
+        }
+    }
+
+    /// Whether it means the end of an array, where there is no item yet.
+    pub fn is_end(&self) -> bool {
+        self.as_key() == Some("-")
+    }
+
+    /// The key, if it is one.
+    pub fn as_key(&self) -> Option<&str> {
+        match self {
+            Segment::Key(key) => Some(key),
+            Segment::Index(_) => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), PathError> {
+        match self {
+            Segment::Key(key) if key.len() > KEY_MAX => Err(PathError::KeyTooLong),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn plain_decimal(text: &str) -> Option<usize> {
+    match text.as_bytes() {
+        [b'0'] | [b'1'..=b'9', ..] => text.parse().ok(),
+        _ => None,
+    }
+}
+
+impl Path {
+    /// The root of a config.
+    pub const fn root() -> Path {
+        Path(Vec::new())
+    }
+
+    /// Reads a path, dotted or a pointer.
+    pub fn parse(text: &str) -> Result<Path, PathError> {
+        match text.strip_prefix('/') {
+            Some(pointer) => parse_pointer(pointer),
+            None => parse_dotted(text),
+        }
+    }
+
+    /// Adds what was read. Refuses as soon as a limit is passed, however long the text goes on.
+    fn add(&mut self, segment: Segment) -> Result<(), PathError> {
+        segment.check()?;
+        if self.0.len() == DEPTH_MAX {
+            return Err(PathError::TooDeep);
+        }
+        self.0.push(segment);
+        Ok(())
+    }
+
+    /// Whether it is within the limits. A path that was read from a text is.
+    pub fn check(&self) -> Result<(), PathError> {
+        if self.0.len() > DEPTH_MAX {
+            return Err(PathError::TooDeep);
+        }
+        self.0.iter().try_for_each(Segment::check)
+    }
+
+    /// The steps from the root.
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
+    /// How many steps there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is the root.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The last step; `None` at the root.
+    pub fn last(&self) -> Option<&Segment> {
+        self.0.last()
+    }
+
+    /// The path without its last step; `None` at the root.
+    pub fn parent(&self) -> Option<Path> {
+        self.0.split_last().map(|(_, rest)| Path(rest.to_vec()))
+    }
+
+    /// Adds a step.
+    pub fn push(&mut self, segment: impl Into<Segment>) {
+        self.0.push(segment.into());
+    }
+
+    /// Takes off the last step.
+    pub fn pop(&mut self) -> Option<Segment> {
+        self.0.pop()
+    }
+
+    /// The path one step further.
+    #[must_use]
+    pub fn join(&self, segment: impl Into<Segment>) -> Path {
+        let mut path = Path(Vec::with_capacity(self.0.len() + 1));
+        path.0.extend_from_slice(&self.0);
+        path.push(segment);
+        path
+    }
+
+    /// Whether `prefix` is this path or leads to it.
+    pub fn starts_with(&self, prefix: &Path) -> bool {
+        self.0.starts_with(&prefix.0)
+    }
+
+    /// As a JSON pointer (RFC 6901).
+    pub fn pointer(&self) -> String {
+        let mut text = String::new();
+        for segment in &self.0 {
+            text.push('/');
+            match segment {
+                Segment::Key(key) => text.push_str(&key.replace('~', "~0").replace('/', "~1")),
+                Segment::Index(index) => text.push_str(&index.to_string()),
+            }
+        }
+        text
+    }
+}
+
+/// Reads what follows the first slash.
+fn parse_pointer(text: &str) -> Result<Path, PathError> {
+    let mut path = Path::root();
+    let mut at = 1;
+    for token in text.split('/') {
+        let mut key = String::with_capacity(token.len().min(KEY_MAX + 1));
+        for (i, part) in token.split('~').enumerate() {
+            let rest = match part.as_bytes().first() {
+                _ if i == 0 => part,
+                Some(b'0') => {
+                    key.push('~');
+                    &part[1..]
+                }
+                Some(b'1') => {
+                    key.push('/');
+                    &part[1..]
+                }
+                _ => return Err(PathError::Escape { at: at - 1 }),
+            };
+            key.push_str(rest);
+            at += part.len() + 1;
+        }
+        path.add(key.into())?;
+    }
+    Ok(path)
+}
+
+fn parse_dotted(text: &str) -> Result<Path, PathError> {
+    let mut path = Path::root();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    // A key is due at the start, unless brackets come first, and after every dot.
+    let mut key_due = !matches!(bytes.first(), None | Some(b'['));
+    while key_due || at < bytes.len() {
+        if key_due {
+            let (key, len) = read_key(&text[at..], at)?;
+            path.add(key.into())?;
+            at += len;
+            key_due = false;
+            continue;
+        }
+        match bytes[at] {
+            b'.' => {
+                at += 1;
+                key_due = true;
+            }
+            b'[' => {
+                let fault = PathError::Index { at };
+                let Some(len) = text[at..].find(']') else { return Err(fault) };
+                let segment = match &text[at + 1..at + len] {
+                    "-" => Segment::from("-"),
+                    index => Segment::Index(plain_decimal(index).ok_or(fault)?),
+                };
+                path.add(segment)?;
+                at += len + 1;
+            }
+            _ => return Err(PathError::Unexpected { at }),
+        }
+    }
+    Ok(path)
+}
+
+/// Reads the key that `text` begins with, which is at byte `at` of the path; also gives its length there.
+fn read_key(text: &str, at: usize) -> Result<(String, usize), PathError> {
+    if text.starts_with('"') {
+        return quote::unquote(text).map_err(|fault| match fault {
+            Fault::Open => PathError::OpenQuote { at },
+            Fault::Escape(offset) => PathError::Escape { at: at + offset },
+        });
+    }
+    let len = text.find(['.', '[', ']', '"']).unwrap_or(text.len());
+    match len {
+        0 => Err(PathError::NoKey { at }),
+        // A copy of a key beyond the limit is of no use to anyone.
+        _ if len > KEY_MAX => Err(PathError::KeyTooLong),
+        _ => Ok((text[..len].into(), len)),
+    }
+}
+
+/// The dotted form, on one line and safe to show.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Index(index) => write!(f, "[{index}]")?,
+                Segment::Key(key) => {
+                    if i > 0 {
+                        f.write_char('.')?;
+                    }
+                    if is_bare(key) && !(i == 0 && key.starts_with('/')) {
+                        f.write_str(key)?;
+                    } else {
+                        quote::quote(f, key, quote::is_treacherous)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a key can do without quotes.
+fn is_bare(key: &str) -> bool {
+    let needs_quotes = |char: char| {
+        matches!(char, '.' | '[' | ']' | '"' | '\\') || char.is_whitespace() || quote::is_treacherous(char)
+    };
+    !key.is_empty() && !key.contains(needs_quotes)
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Path({self})")
+    }
+}
+
+impl FromStr for Path {
+    type Err = PathError;
+
+    fn from_str(text: &str) -> Result<Path, PathError> {
+        Path::parse(text)
+    }
+}
+
+impl TryFrom<&str> for Path {
+    type Error = PathError;
+
+    fn try_from(text: &str) -> Result<Path, PathError> {
+        Path::parse(text)
+    }
+}
+
+impl From<&str> for Segment {
+    fn from(key: &str) -> Segment {
+        Segment::Key(key.into())
+    }
+}
+
+impl From<String> for Segment {
+    fn from(key: String) -> Segment {
+        Segment::Key(key.into())
+    }
+}
+
+impl From<Arc<str>> for Segment {
+    fn from(key: Arc<str>) -> Segment {
+        Segment::Key(key)
+    }
+}
+
+impl From<usize> for Segment {
+    fn from(index: usize) -> Segment {
+        Segment::Index(index)
+    }
+}
+
+impl<S: Into<Segment>> FromIterator<S> for Path {
+    fn from_iter<I: IntoIterator<Item = S>>(segments: I) -> Path {
+        Path(segments.into_iter().map(Into::into).collect())
+    }
+}
+
+/// What is a path or can be read as one; lets functions that take paths take texts.
+pub trait IntoPath {
+    /// The path, or why there is none.
+    fn into_path(self) -> Result<Path, PathError>;
+}
+
+impl IntoPath for Path {
+    fn into_path(self) -> Result<Path, PathError> {
+        Ok(self)
+    }
+}
+
+impl IntoPath for &Path {
+    fn into_path(self) -> Result<Path, PathError> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoPath for &str {
+    fn into_path(self) -> Result<Path, PathError> {
+        Path::parse(self)
+    }
+}
+
+impl IntoPath for &String {
+    fn into_path(self) -> Result<Path, PathError> {
+        Path::parse(self)
+    }
+}
+
+impl IntoPath for String {
+    fn into_path(self) -> Result<Path, PathError> {
+        Path::parse(&self)
+    }
+}

@@ -1,0 +1,98 @@
+//! JSON string literals, and the characters that must not reach a terminal as they are.
+
+use std::fmt::{self, Write};
+
+/// Writes a JSON string literal. Escapes what RFC 8259 wants escaped, and the characters that `also` names.
+pub(crate) fn quote(out: &mut impl Write, text: &str, also: impl Fn(char) -> bool) -> fmt::Result {
+    out.write_char('"')?;
+    let mut written = 0;
+    for (at, char) in text.char_indices() {
+        if !(matches!(char, '"' | '\\' | '\0'..'\x20') || also(char)) {
+            continue;
+        }
+        out.write_str(&text[written..at])?;
+        written = at + char.len_utf8();
+        match char {
+            '"' => out.write_str("\\\"")?,
+            '\\' => out.write_str("\\\\")?,
+            '\x08' => out.write_str("\\b")?,
+            '\x0c' => out.write_str("\\f")?,
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            _ => {
+                for unit in char.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+        }
+    }
+    out.write_str(&text[written..])?;
+    out.write_char('"')
+}
+
+/// Whether showing a character could do something else than show it: move the cursor, end the line, or
+/// turn the direction of the text.
+pub(crate) fn is_treacherous(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Where a literal is wrong, in bytes from its opening quote.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// There is no closing quote.
+    Open,
+    Escape(usize),
+}
+
+/// Reads the string literal that `text` begins with; gives its content and its length in bytes.
+pub(crate) fn unquote(text: &str) -> Result<(String, usize), Fault> {
+    let mut content = String::new();
+    let mut at = 1;
+    loop {
+        let rest = &text[at..];
+        let plain = rest.find(['"', '\\']).ok_or(Fault::Open)?;
+        content.push_str(&rest[..plain]);
+        at += plain;
+        if text.as_bytes()[at] == b'"' {
+            return Ok((content, at + 1));
+        }
+        let fault = Fault::Escape(at);
+        let escape = text.as_bytes().get(at + 1).ok_or(Fault::Open)?;
+        at += 2;
+        content.push(match escape {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\x08',
+            b'f' => '\x0c',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let (char, len) = escaped_char(&text.as_bytes()[at..]).ok_or(fault)?;
+                at += len;
+                char
+            }
+            _ => return Err(fault),
+        });
+    }
+}
+
+/// Reads what follows `\u`: four digits or, where those are half of a pair, a second escape as well.
+fn escaped_char(text: &[u8]) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        text.get(at..at + 4)?
+            .iter()
+            .try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)? as u16))
+    };
+    let first = unit(0)?;
+    if let Some(char) = char::from_u32(first.into()) {
+        return Some((char, 4));
+    }
+    let pair = [first, text[4..].starts_with(b"\\u").then(|| unit(6))??];
+    let char = char::decode_utf16(pair).next()?.ok()?;
+    Some((char, 10))
+}

@@ -1,0 +1,251 @@
+//! Recovery as a person meets it: a [`Plan`] that is printed, and the same plan performed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::document::Format;
+use crate::error::{Damage, Error};
+use crate::journal::{Journal, Options};
+use crate::lock::Locks;
+use crate::materialise::{ConfigFile, FileStatus};
+use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Step, TornTail, perform};
+use crate::storage::os::Os;
+use crate::storage::{Lock, Open, Storage};
+use crate::view;
+
+/// What recovery found, and what it would do or has done.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    dir: PathBuf,
+    log: LogPlan,
+    file: FileStatus,
+    /// Others were writing: only what they call durable was looked at.
+    beside: bool,
+}
+
+/// What `recover` may do beyond what loses nothing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RecoverOptions {
+    /// Go on without damaged records that had been acknowledged. Their bytes are kept in quarantine.
+    pub accept_loss: bool,
+    /// Write a config file anew that someone removed.
+    pub accept_file: bool,
+    /// How long to wait for other processes.
+    pub lock_timeout: Duration,
+    /// The format of the file's text, where its name does not tell.
+    pub format: Option<Format>,
+}
+
+impl Default for RecoverOptions {
+    fn default() -> RecoverOptions {
+        RecoverOptions { accept_loss: false, accept_file: false, lock_timeout: Duration::from_secs(5), format: None }
+    }
+}
+
+/// How long a dry run waits for an append to end.
+const MOMENT: Duration = Duration::from_millis(200);
+
+impl Journal {
+    /// What [`recover`](Journal::recover) would do. Writes nothing, creates nothing, and works on a read-only mount.
+    ///
+    /// `None`: there is no journal.
+    ///
+    /// # Errors
+    /// [`Error::Newer`], [`Error::Io`].
+    pub fn plan_recovery(path: impl AsRef<Path>) -> Result<Option<Plan>, Error> {
+        Journal::plan_recovery_on(Arc::new(Os), path.as_ref(), None)
+    }
+
+    pub(crate) fn plan_recovery_on(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        format: Option<Format>,
+    ) -> Result<Option<Plan>, Error> {
+        let config = ConfigFile::resolve(storage, path, format)?;
+        let dir = config.journal();
+        let storage = &*config.storage;
+        match storage.stat(&dir) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("look at", &dir)(error)),
+        }
+        let (evidence, alone) = gather_between_appends(storage, &dir)?;
+        let log = recovery::plan(&evidence, if alone { Look::Alone } else { Look::Beside })?;
+        let (file, _) = view::look_at_file(&config, &log)?;
+        Ok(Some(Plan { dir, log, file, beside: !alone }))
+    }
+
+    /// Put right what a crash left, and bring the config file up to date. What it did is the plan that it returns.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when acknowledged records cannot be read and their loss was not accepted; then nothing was changed.
+    /// [`Error::Locked`], [`Error::Newer`], [`Error::Io`].
+    pub fn recover(path: impl AsRef<Path>, options: &RecoverOptions) -> Result<(Plan, FileStatus), Error> {
+        Journal::recover_with(Journal::options(), path.as_ref(), options)
+    }
+
+    pub(crate) fn recover_with(
+        open: Options,
+        path: &Path,
+        options: &RecoverOptions,
+    ) -> Result<(Plan, FileStatus), Error> {
+        let storage = open.storage();
+        let config = ConfigFile::resolve(storage.clone(), path, options.format)?;
+        let dir = config.journal();
+        storage.stat(&dir).map_err(Error::io("open", &dir))?;
+        let log = recover_log(&storage, &dir, options)?;
+        let (file, _) = view::look_at_file(&config, &log)?;
+        let plan = Plan { dir, log, file, beside: false };
+        let mut open = open.lock_timeout(options.lock_timeout);
+        if let Some(format) = options.format {
+            open = open.format(format);
+        }
+        let journal = open.open(path)?;
+        let status = journal.settle_file(options.accept_file)?;
+        Ok((plan, status))
+    }
+}
+
+/// Under both locks: plan, and perform the plan.
+fn recover_log(storage: &Arc<dyn Storage>, dir: &Path, options: &RecoverOptions) -> Result<LogPlan, Error> {
+    let locks = match Locks::open(storage.clone(), dir, "cfgwal recover") {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            perform::restore_watermark(&**storage, dir)?;
+            Locks::open(storage.clone(), dir, "cfgwal recover")?
+        }
+        other => other?,
+    };
+    let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
+    let maintenance = locks.maintenance(options.lock_timeout)?;
+    let append = locks.append(options.lock_timeout)?;
+    let plan = perform::look_alone(&**storage, dir, &locks, &boot, &append)?;
+    match &plan.damage {
+        None => perform::perform(&**storage, &locks, &boot, &plan, &maintenance, &append)?,
+        Some(_) if options.accept_loss => {
+            perform::accept_loss(&**storage, &locks, &boot, &plan, &maintenance, &append)?;
+        }
+        Some(damage) => return Err(Error::Damaged(Box::new(damage.clone()))),
+    }
+    Ok(plan)
+}
+
+/// Read the journal while nobody appends; if that takes too long, beside the appenders.
+fn gather_between_appends(storage: &dyn Storage, dir: &Path) -> Result<(Evidence, bool), Error> {
+    let lock = storage.open(dir, Open::Directory).map_err(Error::io("open", dir))?;
+    let began = storage.uptime();
+    let alone = loop {
+        match lock.try_lock(Lock::Shared) {
+            Ok(true) => break true,
+            Ok(false) if storage.uptime().saturating_sub(began) < MOMENT => storage.sleep(Duration::from_millis(1)),
+            Ok(false) | Err(_) => break false,
+        }
+    };
+    let (evidence, _) = view::look(storage, dir, true)?;
+    Ok((evidence, alone))
+}
+
+impl Plan {
+    /// Whether recovery has nothing to do: no damage, nothing torn, and the config file is up to date.
+    pub fn is_clean(&self) -> bool {
+        // Noting where the log stands since this boot is done by whoever opens the journal first, crash or not.
+        self.log.steps.iter().all(|step| *step == Step::BeginWatermark)
+            && self.log.findings.is_empty()
+            && matches!(self.file, FileStatus::Current { .. })
+    }
+
+    /// What it would do to the journal, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.log.steps
+    }
+
+    /// What is not as it should be and stops nothing.
+    pub fn findings(&self) -> &[Finding] {
+        &self.log.findings
+    }
+
+    /// The end of the log that a crash cut short.
+    pub fn torn(&self) -> Option<&TornTail> {
+        self.log.torn.as_ref()
+    }
+
+    /// Acknowledged records that cannot be read.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.log.damage.as_ref()
+    }
+
+    /// The newest revision that can be read.
+    pub fn revision(&self) -> u64 {
+        self.log.version.revision()
+    }
+
+    /// The revision of the snapshot that the replay began with.
+    pub fn snapshot_revision(&self) -> Option<u64> {
+        self.log.snapshot.map(|(revision, _)| revision)
+    }
+
+    /// Records replayed after the snapshot.
+    pub fn records(&self) -> u64 {
+        self.log.records
+    }
+
+    /// The segments of the log.
+    pub fn segments(&self) -> &[String] {
+        &self.log.segments
+    }
+
+    /// What the config file shows.
+    pub fn file_status(&self) -> &FileStatus {
+        &self.file
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "journal   {}", self.dir.display())?;
+        if self.beside {
+            writeln!(f, "          (others are writing; looked at what they call durable)")?;
+        }
+        match self.log.snapshot {
+            Some((revision, bytes)) => writeln!(f, "snapshot  revision {revision}, {bytes} bytes")?,
+            None => writeln!(f, "snapshot  none that can be read")?,
+        }
+        let (records, segments) = (self.log.records, self.log.segments.len());
+        writeln!(f, "log       {records} records after it, {segments} segments, {} bytes", self.log.log_bytes)?;
+        writeln!(f, "state     revision {}", self.revision())?;
+        match &self.file {
+            FileStatus::Current { revision } => writeln!(f, "file      shows revision {revision}")?,
+            FileStatus::Behind { shows: Some(shows), revision, why } => {
+                writeln!(f, "file      shows revision {shows}, lacks {} to {revision}: {why}", shows + 1)?;
+            }
+            FileStatus::Behind { shows: None, revision, why } => {
+                writeln!(f, "file      does not show revision {revision}: {why}")?;
+            }
+        }
+        if let Some(torn) = &self.log.torn {
+            let TornTail { file, offset, len } = torn;
+            writeln!(f, "torn      {} from byte {offset} on: {len} bytes, never acknowledged", file.display())?;
+        }
+        if let Some(damage) = &self.log.damage {
+            writeln!(f, "damaged   {damage}")?;
+        }
+        for finding in &self.log.findings {
+            writeln!(f, "note      {finding}")?;
+        }
+        if self.is_clean() {
+            return writeln!(f, "nothing to do");
+        }
+        for step in &self.log.steps {
+            writeln!(f, "to do     {step}")?;
+        }
+        if let FileStatus::Behind { why, .. } = &self.file {
+            match why {
+                crate::materialise::Behind::Pending => writeln!(f, "to do     bring the config file up to date")?,
+                other => writeln!(f, "to you    {}", other.advice())?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Carrying a plan out: every step leaves a journal that opens, and doing it again gives the same.
+
+use super::*;
+use crate::lock::{AppendGuard, Locks, MaintenanceGuard};
+use crate::log;
+use crate::storage::Rename;
+use crate::version::{KnownText, StandsFor};
+use crate::watermark::{self, Watermark};
+
+const QUARANTINE: &str = "quarantine";
+
+/// Under the append lock: read everything, up to the last byte.
+pub(crate) fn look_alone(
+    storage: &dyn Storage,
+    dir: &Path,
+    locks: &Locks,
+    boot: &[u8; 16],
+    _append: &AppendGuard<'_>,
+) -> Result<LogPlan, Error> {
+    let evidence = gather(storage, dir, || log::standing(locks, boot, None), false)?;
+    let plan = plan(&evidence, Look::Alone)?;
+    let standing = log::standing(locks, boot, Some(&plan.store));
+    if standing == evidence.standing {
+        return Ok(plan);
+    }
+    self::plan(&Evidence { standing, ..evidence }, Look::Alone)
+}
+
+/// Do what the plan says, except to accept a loss.
+pub(crate) fn perform(
+    storage: &dyn Storage,
+    locks: &Locks,
+    boot: &[u8; 16],
+    plan: &LogPlan,
+    _maintenance: &MaintenanceGuard<'_>,
+    _append: &AppendGuard<'_>,
+) -> Result<(), Error> {
+    let dir = locks.dir();
+    let mut segment = plan.version.segment;
+    let mut durable = plan.version.sequence();
+    for step in &plan.steps {
+        tracing::info!(%step, "recovering");
+        match step {
+            Step::Quarantine { file, offset, len } => quarantine_bytes(storage, dir, file, *offset, *len)?,
+            Step::NewSegment { .. } => {
+                let old = last_header(storage, dir, segment)?;
+                let made = log::successor(storage, dir, &old, &plan.durable, &plan.repeat)?;
+                segment = made.header.number;
+            }
+            Step::Sweep { file } => {
+                let path = dir.join(file);
+                storage.remove(&path).map_err(Error::io("remove", &path))?;
+            }
+            Step::BeginWatermark => {}
+            Step::AcceptLoss { .. } => unreachable!("a plan with damage is not performed here"),
+        }
+    }
+    if segment == plan.version.segment && locks.watermark.speaks_for(boot, &plan.store) {
+        durable = locks.watermark.durable().sequence;
+    }
+    locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
+    Ok(())
+}
+
+/// Go on without records that had been acknowledged and cannot be read: from the intact state, under numbers above
+/// every one that was ever seen. Whatever is given up is kept in quarantine first.
+pub(crate) fn accept_loss(
+    storage: &dyn Storage,
+    locks: &Locks,
+    boot: &[u8; 16],
+    plan: &LogPlan,
+    _maintenance: &MaintenanceGuard<'_>,
+    _append: &AppendGuard<'_>,
+) -> Result<(), Error> {
+    let dir = locks.dir();
+    let mut given_up = Vec::new();
+    let mut last_segment = plan.last_segment;
+    for name in storage.list(dir).map_err(Error::io("list", dir))? {
+        let Some(name) = name.to_str() else { continue };
+        let number = segment::number_in(name);
+        if number.is_none() && snapshot::revision_in(name).is_none() {
+            continue;
+        }
+        last_segment = last_segment.max(number.unwrap_or(0));
+        let path = dir.join(name);
+        let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+        // A sector that cannot be read must not keep the rest from being kept, nor us from going on.
+        let bytes = storage::read_all(&*file).unwrap_or_default();
+        set_aside(storage, dir, &format!("lost-{:08x}-{name}", crc32fast::hash(&bytes)), &bytes)?;
+        given_up.push(path);
+    }
+    let mut version = plan.version.clone();
+    version.cursor.sequence = plan.highest.0.max(version.sequence());
+    version.cursor.revision = plan.highest.1.max(version.revision());
+    let next = last_segment + 1;
+    let salt = storage.random().map_err(Error::io("get random bytes for", dir))?;
+    let created = storage.clock_micros();
+    let header = Header {
+        store: plan.store,
+        number: next,
+        first: version.sequence() + 1,
+        revision_before: version.revision(),
+        check_before: version.cursor.check,
+        salt,
+        created,
+    };
+    segment::Segment::draft(storage, dir, next, 0, log::ZEROS_FIRST)?.publish(storage, dir, header, &[])?;
+    // Until this snapshot has its name the journal is as damaged as it was; from then on it is sound.
+    // A text that stands for a state that cannot be had any more is no base for anything.
+    let kept = plan.version.revision();
+    let has_state = |text: &&KnownText| match &text.stands_for {
+        StandsFor::Snapshot(..) => true,
+        StandsFor::Revision(revision) => *revision == kept,
+        StandsFor::Save(_) => false,
+    };
+    version.texts = plan.version.texts.iter().filter(has_state).cloned().collect();
+    let mut state_of = |_| Ok(plan.version.state.clone());
+    let bytes = snapshot::encode(plan.store, &version, next, created, None, &mut state_of)?;
+    let written = snapshot::write(storage, dir, version.revision(), &bytes)?;
+    for path in given_up.iter().filter(|path| **path != written) {
+        storage.remove(path).map_err(Error::io("remove", path))?;
+    }
+    locks.watermark.begin(boot, &plan.store, Reached::new(next, version.sequence()));
+    Ok(())
+}
+
+fn last_header(storage: &dyn Storage, dir: &Path, number: u64) -> Result<Header, Error> {
+    let path = dir.join(segment::name(number));
+    let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+    let block = storage::read_range(&*file, 0, BLOCK as usize).map_err(Error::io("read", &path))?;
+    Header::decode(&block).map_err(|_| {
+        Error::Damaged(Box::new(Damage {
+            file: path,
+            offset: 0,
+            first_revision: 0,
+            last_revision: None,
+            fault: DamageKind::SegmentHeader,
+        }))
+    })
+}
+
+/// A journal whose watermark someone removed gets a new one, which says nothing yet.
+pub(crate) fn restore_watermark(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
+    match Watermark::create(storage, dir) {
+        // Somebody else was quicker.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }?;
+    tracing::warn!(journal = %dir.display(), "{} was missing; what is not known to be durable is written again", watermark::NAME);
+    Ok(())
+}
+
+/// Keep a copy of bytes that recovery drops. The name tells where they were, so a repeated recovery finds its own copy.
+fn quarantine_bytes(storage: &dyn Storage, dir: &Path, file: &str, offset: u64, len: u64) -> Result<(), Error> {
+    let source = dir.join(file);
+    let from = storage.open(&source, Open::Read).map_err(Error::io("open", &source))?;
+    let len = usize::try_from(len).expect("a segment that was read into memory");
+    let bytes = storage::read_range(&*from, offset, len).map_err(Error::io("read", &source))?;
+    set_aside(storage, dir, &format!("torn-{file}-{offset:x}"), &bytes)
+}
+
+/// Write bytes into the quarantine under a name, durably.
+pub(crate) fn set_aside(storage: &dyn Storage, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let quarantine = dir.join(QUARANTINE);
+    match storage.create_dir(&quarantine) {
+        Ok(()) => storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Error::io("create", &quarantine)(error)),
+    }
+    let target = quarantine.join(name);
+    if storage.stat(&target).is_ok() {
+        return Ok(());
+    }
+    let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
+    let path = quarantine.join(format!("{name}.tmp-{id:032x}"));
+    let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+    storage::write_full(&*file, bytes, 0).and_then(|()| file.sync()).map_err(Error::io("write", &path))?;
+    storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target))?;
+    storage::sync_dir(storage, &quarantine).map_err(Error::io("sync", &quarantine))
+}

@@ -1,0 +1,246 @@
+//! A whole state at one revision: where recovery starts.
+//!
+//! Header and body are checked separately: a snapshot whose body is damaged still tells which revisions had been
+//! durable. A snapshot replaces nothing: it is written under a temporary name, synced, renamed, and the directory
+//! is synced; the older one stays until a third comes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::frame::{u32_at, u64_at};
+use crate::note::TextHash;
+use crate::op::codec;
+use crate::segment::{BLOCK, Cursor, FORMAT_VERSION};
+use crate::state::State;
+use crate::storage::{self, Open, Rename, Storage};
+use crate::value::{OrderedMap, Value};
+use crate::version::{KnownText, Remembered, Showing, StandsFor, Version};
+
+const MAGIC: [u8; 8] = *b"CFGWALSN";
+const NAME: &str = "snapshot-";
+/// Header bytes; the body follows.
+pub(crate) const HEADER_LEN: usize = 112;
+
+/// What a snapshot says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub store: [u8; 16],
+    pub revision: u64,
+    /// The last frame that it covers.
+    pub sequence: u64,
+    /// That frame's header checksum.
+    pub check: u32,
+    /// The segment that goes on after it.
+    pub next_segment: u64,
+    /// Microseconds since the Unix epoch.
+    pub created: u64,
+    pub body_len: u64,
+    pub body_crc: u32,
+}
+
+/// Why a file is not a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SnapshotFault {
+    /// Neither header nor body can be believed.
+    Header,
+    /// The header is intact, the body is not.
+    Body(Header),
+    /// Written by a newer version.
+    Newer { version: u32, features: u64 },
+}
+
+/// The body. Fields are never changed within a format version.
+struct Body {
+    state: Value,
+    texts: Vec<BodyText>,
+    keys: Vec<BodyKey>,
+    showing: Option<BodyShowing>,
+    /// What the config file showed when the snapshot was written.
+    shown: Option<String>,
+}
+codec::fields!(Body { state, texts, keys, showing, shown });
+
+struct BodyText {
+    hash: TextHash,
+    revision: u64,
+    /// `None`: the snapshot's own state.
+    state: Option<Value>,
+}
+codec::fields!(BodyText { hash, revision, state });
+
+struct BodyKey {
+    key: String,
+    revision: u64,
+    results: Vec<Option<Value>>,
+}
+codec::fields!(BodyKey { key, revision, results });
+
+struct BodyShowing {
+    name: String,
+    creates: bool,
+}
+codec::fields!(BodyShowing { name, creates });
+
+/// A snapshot in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub header: Header,
+    pub version: Version,
+    pub shown: Option<Arc<str>>,
+}
+
+/// The name of a snapshot's file.
+pub(crate) fn name(revision: u64) -> String {
+    format!("{NAME}{revision:016x}")
+}
+
+/// The revision in the name of a snapshot's file.
+pub(crate) fn revision_in(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(NAME)?;
+    let lower = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+}
+
+impl Header {
+    fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&(HEADER_LEN as u32).to_le_bytes());
+        // 16..24 incompatible features, 24..32 features that older versions may read past: none so far.
+        bytes[32..48].copy_from_slice(&self.store);
+        bytes[48..56].copy_from_slice(&self.revision.to_le_bytes());
+        bytes[56..64].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[64..68].copy_from_slice(&self.check.to_le_bytes());
+        bytes[72..80].copy_from_slice(&self.next_segment.to_le_bytes());
+        bytes[80..88].copy_from_slice(&self.created.to_le_bytes());
+        bytes[88..96].copy_from_slice(&self.body_len.to_le_bytes());
+        bytes[96..100].copy_from_slice(&self.body_crc.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..108]);
+        bytes[108..112].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The header at the start of a snapshot's file.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Header, SnapshotFault> {
+        let bytes = bytes.first_chunk::<HEADER_LEN>().ok_or(SnapshotFault::Header)?;
+        if bytes[0..8] != MAGIC || crc32fast::hash(&bytes[..108]) != u32_at(bytes, 108) {
+            return Err(SnapshotFault::Header);
+        }
+        let (version, features, soft) = (u32_at(bytes, 8), u64_at(bytes, 16), u64_at(bytes, 24));
+        if version != FORMAT_VERSION || features | soft != 0 {
+            return Err(SnapshotFault::Newer { version, features: features | soft });
+        }
+        Ok(Header {
+            store: bytes[32..48].try_into().expect("a slice of sixteen bytes"),
+            revision: u64_at(bytes, 48),
+            sequence: u64_at(bytes, 56),
+            check: u32_at(bytes, 64),
+            next_segment: u64_at(bytes, 72),
+            created: u64_at(bytes, 80),
+            body_len: u64_at(bytes, 88),
+            body_crc: u32_at(bytes, 96),
+        })
+    }
+}
+
+/// The bytes of a snapshot of `version`, after which segment `next_segment` goes on. `at` gives the states of older
+/// revisions, which a text of the config file may stand for.
+pub(crate) fn encode(
+    store: [u8; 16],
+    version: &Version,
+    next_segment: u64,
+    created: u64,
+    shown: Option<&str>,
+    at: &mut dyn FnMut(u64) -> Result<State, Error>,
+) -> Result<Vec<u8>, Error> {
+    let mut texts = Vec::new();
+    for text in version.texts.iter() {
+        let state = text.stands_for.state(&mut |revision| at(revision))?;
+        let own = state.root() == version.state.root();
+        texts.push(BodyText {
+            hash: text.hash,
+            revision: text.stands_for.revision(),
+            state: (!own).then(|| state.root().clone()),
+        });
+    }
+    let keys = version
+        .keys
+        .iter()
+        .map(|(key, used)| BodyKey { key: key.to_owned(), revision: used.revision, results: used.results.to_vec() })
+        .collect();
+    let body = Body {
+        state: version.state.root().clone(),
+        texts,
+        keys,
+        showing: version
+            .showing
+            .as_ref()
+            .map(|showing| BodyShowing { name: showing.name.to_string(), creates: showing.creates }),
+        shown: shown.map(str::to_owned),
+    };
+    let mut bytes = vec![0; HEADER_LEN];
+    codec::encode(&body, &mut bytes);
+    let header = Header {
+        store,
+        revision: version.revision(),
+        sequence: version.sequence(),
+        check: version.cursor.check,
+        next_segment,
+        created,
+        body_len: (bytes.len() - HEADER_LEN) as u64,
+        body_crc: crc32fast::hash(&bytes[HEADER_LEN..]),
+    };
+    bytes[..HEADER_LEN].copy_from_slice(&header.encode());
+    Ok(bytes)
+}
+
+/// The snapshot in a file's bytes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
+    let header = Header::decode(bytes)?;
+    let body = &bytes[HEADER_LEN..];
+    if body.len() as u64 != header.body_len || crc32fast::hash(body) != header.body_crc {
+        return Err(SnapshotFault::Body(header));
+    }
+    let body: Body = codec::decode(body).map_err(|_| SnapshotFault::Body(header))?;
+    let state = State::new(body.state);
+    let texts = body.texts.into_iter().map(|text| KnownText {
+        hash: text.hash,
+        stands_for: StandsFor::Snapshot(text.revision, text.state.map_or_else(|| state.clone(), State::new)),
+    });
+    let keys: OrderedMap<Remembered> = body
+        .keys
+        .into_iter()
+        .map(|used| (used.key, Remembered { revision: used.revision, results: used.results.into() }))
+        .collect();
+    let version = Version {
+        segment: header.next_segment,
+        cursor: Cursor { offset: BLOCK, sequence: header.sequence, revision: header.revision, check: header.check },
+        texts: texts.collect(),
+        state,
+        keys,
+        showing: body.showing.map(|showing| Showing { name: showing.name.into(), creates: showing.creates }),
+    };
+    Ok(Snapshot { header, version, shown: body.shown.map(Into::into) })
+}
+
+/// Write a snapshot's bytes under its name, durably.
+pub(crate) fn write(storage: &dyn Storage, dir: &Path, revision: u64, bytes: &[u8]) -> Result<PathBuf, Error> {
+    let target = dir.join(name(revision));
+    let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
+    let path = dir.join(format!("{}.tmp-{id:032x}", name(revision)));
+    let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+    let written = storage::write_full(&*file, bytes, 0)
+        .and_then(|()| file.sync())
+        .map_err(Error::io("write", &path))
+        .and_then(|()| storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target)));
+    if let Err(error) = written {
+        if let Err(error) = storage.remove(&path) {
+            tracing::debug!(path = %path.display(), %error, "an unfinished snapshot stays behind");
+        }
+        return Err(error);
+    }
+    storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
+    Ok(target)
+}

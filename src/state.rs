@@ -1,0 +1,105 @@
+//! [`State`]: a whole config at one moment, and what can be done with it.
+//!
+//! Three functions serve everything: `apply(state, ops)`, `diff(a, b)` with `apply(a, diff(a, b)) == b`, and the
+//! three-way merge of two states that were made from one. They do no I/O and know no clock, so they can only refuse,
+//! never fail; a refusal leaves the state as it was.
+
+mod apply;
+mod diff;
+mod lcs;
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::op::{Op, Refusal};
+use crate::value::Value;
+
+pub use merge::Conflict;
+
+/// A whole config at one moment. Its clone is O(1), and an edit of a state costs the edit, whatever its size and
+/// however many clones of it are alive.
+#[derive(Clone, Default, PartialEq)]
+pub struct State {
+    root: Value,
+}
+
+/// What [`State::apply`] has to tell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Applied {
+    /// One for each op: the new value of an [increment](Op::Increment), nothing for the others.
+    pub results: Vec<Option<Value>>,
+    /// Whether any op changed anything. Setting what is already so does not.
+    pub changed: bool,
+}
+
+impl State {
+    /// A config with this content, which may be any value, nested no deeper than [`DEPTH_MAX`](crate::DEPTH_MAX).
+    pub fn new(root: Value) -> State {
+        State { root }
+    }
+
+    /// The content.
+    pub fn root(&self) -> &Value {
+        &self.root
+    }
+
+    /// Whether these ops fit: what [`apply`](State::apply) would say.
+    pub fn check(&self, ops: &[Op]) -> Result<(), Refusal> {
+        self.clone().apply(ops).map(drop)
+    }
+
+    /// Does all of these ops, each on what the one before it left, or none of them.
+    ///
+    /// A single op on a state that shares nothing with another is done in place.
+    pub fn apply(&mut self, ops: &[Op]) -> Result<Applied, Refusal> {
+        // One op refuses before it changes anything; of several, the first may have changed something.
+        let before = (ops.len() > 1).then(|| self.root.clone());
+        let mut applied = Applied { results: Vec::with_capacity(ops.len()), changed: false };
+        for op in ops {
+            match apply::apply(&mut self.root, op) {
+                Ok(done) => {
+                    applied.results.push(done.result);
+                    applied.changed |= done.changed;
+                }
+                Err(refusal) => {
+                    if let Some(before) = before {
+                        self.root = before;
+                    }
+                    return Err(refusal);
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    /// The ops that make this state into `newer`, the order of keys included.
+    ///
+    /// What the two share is not looked at: the diff of two states made from one another costs their difference.
+    pub fn diff(&self, newer: &State) -> Vec<Op> {
+        diff::diff(&self.root, &newer.root)
+    }
+
+    /// Merges two states that were both made from `base`, path by path: where one side changed something, that is
+    /// taken. Where both changed the same path and not alike, `theirs` is taken and the conflict is listed.
+    ///
+    /// ```
+    /// use cfgwal::{State, Value};
+    ///
+    /// let state = |port: i32, tls: bool| State::new([("port", Value::from(port)), ("tls", tls.into())].into_iter().collect());
+    /// let (merged, conflicts) = State::merge3(&state(80, false), &state(8080, false), &state(80, true));
+    /// assert_eq!((merged, conflicts.len()), (state(8080, true), 0));
+    /// ```
+    pub fn merge3(base: &State, ours: &State, theirs: &State) -> (State, Vec<Conflict>) {
+        let (root, conflicts) = merge::merge(&base.root, &ours.root, &theirs.root);
+        (State { root }, conflicts)
+    }
+}
+
+/// Says nothing of the content: a config holds secrets, and is long.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "State({})", self.root.kind())
+    }
+}

@@ -1,0 +1,324 @@
+//! [`Value`]: one node of a config, immutable and shared.
+//!
+//! Strings and containers are behind `Arc`s, so cloning any value is O(1), and an old version costs
+//! only what differs from the new one. Knows nothing of ops or documents.
+
+mod de;
+mod map;
+mod number;
+mod seq;
+mod ser;
+mod tree;
+
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
+
+pub use map::{Change, Iter as MapIter, OrderedMap};
+pub use number::Number;
+pub use seq::{Iter as SeqIter, Seq};
+pub use ser::SerdeError;
+
+use crate::{
+    path::{Path, Segment},
+    quote::quote,
+};
+
+/// The items of an array.
+pub type List = Seq<Value>;
+/// The entries of an object, in their order.
+pub type Map = OrderedMap<Value>;
+
+/// One node of a config: what JSON can say, with numbers exact and keys in order.
+///
+/// Its clone is O(1). Values are equal if their structure is; the order of keys counts.
+///
+/// It displays as JSON on one line, and with `{:#}` indented by two spaces.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Value {
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, exactly as it is written.
+    Number(Number),
+    /// A string.
+    String(Arc<str>),
+    /// An array.
+    Array(List),
+    /// An object.
+    Object(Map),
+}
+
+impl Value {
+    /// An empty object.
+    pub fn object() -> Value {
+        Value::Object(Map::new())
+    }
+
+    /// An empty array.
+    pub fn array() -> Value {
+        Value::Array(List::new())
+    }
+
+    /// What it is, for messages: `null`, `boolean`, `number`, `string`, `array` or `object`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        }
+    }
+
+    /// The value at a path, if there is one.
+    pub fn get(&self, path: &Path) -> Option<&Value> {
+        path.segments().iter().try_fold(self, Value::child)
+    }
+
+    /// The value one segment down, if there is one.
+    pub fn child(&self, segment: &Segment) -> Option<&Value> {
+        match (self, segment) {
+            (Value::Object(map), Segment::Key(key)) => map.get(key),
+            (Value::Array(list), segment) => list.get(segment.as_index()?),
+            _ => None,
+        }
+    }
+
+    /// Whether both are certainly equal: the same container in memory, or equal scalars. `false` means
+    /// that nothing is known without comparing containers.
+    pub fn same(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Array(a), Value::Array(b)) => a.same(b),
+            (Value::Object(a), Value::Object(b)) => a.same(b),
+            (Value::Array(_) | Value::Object(_), _) => false,
+            (a, b) => a == b,
+        }
+    }
+
+    /// Whether containers nest at most `max` deep. Scalars are at depth 0, `[]` is 1 deep.
+    pub fn depth_within(&self, max: usize) -> bool {
+        // Recursion ends at `max`, however deep the value is.
+        let below = |value: &Value| max > 0 && value.depth_within(max - 1);
+        match self {
+            Value::Array(list) => max > 0 && list.iter().all(below),
+            Value::Object(map) => max > 0 && map.values().all(below),
+            _ => true,
+        }
+    }
+
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// The boolean, if it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(bool) => Some(*bool),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one.
+    pub fn as_number(&self) -> Option<&Number> {
+        match self {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one, is written as an integer, and fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        self.as_number()?.as_i64()
+    }
+
+    /// The number, if it is one, is written as an integer, and fits.
+    pub fn as_u64(&self) -> Option<u64> {
+        self.as_number()?.as_u64()
+    }
+
+    /// The nearest floating-point number, if it is a number and that is finite.
+    pub fn as_f64(&self) -> Option<f64> {
+        self.as_number()?.as_f64()
+    }
+
+    /// The text, if it is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items, if it is an array.
+    pub fn as_array(&self) -> Option<&List> {
+        match self {
+            Value::Array(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The entries, if it is an object.
+    pub fn as_object(&self) -> Option<&Map> {
+        match self {
+            Value::Object(map) => Some(map),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_json(f, self, f.alternate().then_some(0))
+    }
+}
+
+/// As JSON. It hides nothing: what prints values where secrets do not belong masks them first.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `indent` is the depth of this value when lines are indented.
+fn write_json(out: &mut fmt::Formatter<'_>, value: &Value, indent: Option<usize>) -> fmt::Result {
+    let inner = indent.map(|depth| depth + 1);
+    let line = |out: &mut fmt::Formatter<'_>, depth: Option<usize>| match depth {
+        Some(depth) => write!(out, "\n{:1$}", "", 2 * depth),
+        None => Ok(()),
+    };
+    match value {
+        Value::Null => out.write_str("null"),
+        Value::Bool(bool) => write!(out, "{bool}"),
+        Value::Number(number) => write!(out, "{number}"),
+        Value::String(text) => quote(out, text, |_| false),
+        Value::Array(list) if list.is_empty() => out.write_str("[]"),
+        Value::Array(list) => {
+            let mut before = '[';
+            for item in list {
+                out.write_char(std::mem::replace(&mut before, ','))?;
+                line(out, inner)?;
+                write_json(out, item, inner)?;
+            }
+            line(out, indent)?;
+            out.write_char(']')
+        }
+        Value::Object(map) if map.is_empty() => out.write_str("{}"),
+        Value::Object(map) => {
+            let mut before = '{';
+            for (key, item) in map {
+                out.write_char(std::mem::replace(&mut before, ','))?;
+                line(out, inner)?;
+                quote(out, key, |_| false)?;
+                out.write_str(if indent.is_some() { ": " } else { ":" })?;
+                write_json(out, item, inner)?;
+            }
+            line(out, indent)?;
+            out.write_char('}')
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(bool: bool) -> Value {
+        Value::Bool(bool)
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Value {
+        Value::Number(number)
+    }
+}
+
+macro_rules! from_integer {
+    ($($int:ty),*) => {$(
+        impl From<$int> for Value {
+            fn from(int: $int) -> Value {
+                Value::Number(int.into())
+            }
+        }
+    )*};
+}
+from_integer!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
+
+/// Infinities and NaN, which a config cannot hold, become null; [`Number::from_f64`] tells.
+impl From<f64> for Value {
+    fn from(number: f64) -> Value {
+        Number::from_f64(number).into()
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::String(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::String(text.into())
+    }
+}
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Value {
+        Value::String(text.as_str().into())
+    }
+}
+
+impl From<Arc<str>> for Value {
+    fn from(text: Arc<str>) -> Value {
+        Value::String(text)
+    }
+}
+
+impl From<List> for Value {
+    fn from(list: List) -> Value {
+        Value::Array(list)
+    }
+}
+
+impl From<Map> for Value {
+    fn from(map: Map) -> Value {
+        Value::Object(map)
+    }
+}
+
+impl From<&Value> for Value {
+    fn from(value: &Value) -> Value {
+        value.clone()
+    }
+}
+
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Value {
+        items.into_iter().map(Into::into).collect()
+    }
+}
+
+/// `None` is null.
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Value {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// An array.
+impl FromIterator<Value> for Value {
+    fn from_iter<I: IntoIterator<Item = Value>>(items: I) -> Value {
+        Value::Array(items.into_iter().collect())
+    }
+}
+
+/// An object.
+impl<K: Into<Arc<str>>, V: Into<Value>> FromIterator<(K, V)> for Value {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Value {
+        Value::Object(entries.into_iter().map(|(key, value)| (key, value.into())).collect())
+    }
+}

@@ -1,0 +1,189 @@
+//! Everything that the log says up to one place in it: the state, and what must be remembered beside it.
+//!
+//! Pure: a version is made from a snapshot and changes by the frames that follow. Copies share all but what differs.
+
+use std::sync::Arc;
+
+use crate::frame::{Fault, Frame, FrameKind};
+use crate::note::{Note, TextHash};
+use crate::op::{Op, Refusal, Transaction};
+use crate::segment::Cursor;
+use crate::state::{Applied, State};
+use crate::value::{OrderedMap, Value};
+
+/// How many idempotency keys are remembered: the newest.
+pub(crate) const KEYS_MAX: usize = 10_000;
+/// How many texts may stand in the file at once before the oldest is taken for gone. Two are normal after a crash.
+const TEXTS_MAX: usize = 16;
+
+/// What the first use of an idempotency key did.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Remembered {
+    pub revision: u64,
+    pub results: Arc<[Option<Value>]>,
+}
+
+/// A text that the config file may show, and what it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KnownText {
+    pub hash: TextHash,
+    pub stands_for: StandsFor,
+}
+
+/// The state that a text of the config file parses to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum StandsFor {
+    /// The state at a revision of the log.
+    Revision(u64),
+    /// A state that a snapshot carried, at the revision it carried it for.
+    Snapshot(u64, State),
+    /// What a person made of an older text while the config went on: no revision of the log.
+    Save(Arc<Save>),
+}
+
+/// A save that was made on top of a text which lagged behind the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Save {
+    on: StandsFor,
+    ops: Vec<Op>,
+}
+
+impl StandsFor {
+    /// The newest revision whose edits it shows.
+    pub(crate) fn revision(&self) -> u64 {
+        match self {
+            StandsFor::Revision(revision) | StandsFor::Snapshot(revision, _) => *revision,
+            StandsFor::Save(save) => save.on.revision(),
+        }
+    }
+
+    /// The state; `at` gives those of the log.
+    pub(crate) fn state<E>(&self, at: &mut impl FnMut(u64) -> Result<State, E>) -> Result<State, E> {
+        match self {
+            StandsFor::Revision(revision) => at(*revision),
+            StandsFor::Snapshot(_, state) => Ok(state.clone()),
+            StandsFor::Save(save) => {
+                let mut state = save.on.state(at)?;
+                // They were made as a difference to just this state.
+                if state.apply(&save.ops).is_err() {
+                    tracing::error!("a save in the log does not fit the text that it names");
+                }
+                Ok(state)
+            }
+        }
+    }
+}
+
+/// A place in the log and all that holds there.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    /// The segment that the cursor is in.
+    pub segment: u64,
+    pub cursor: Cursor,
+    pub state: State,
+    /// By idempotency key, oldest first.
+    pub keys: OrderedMap<Remembered>,
+    /// What the config file may show; empty: no file was ever shown.
+    pub texts: Arc<[KnownText]>,
+    /// The exchange under way, if the log says that one began and not that it ended.
+    pub showing: Option<Showing>,
+}
+
+/// An exchange of which nobody knows yet how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Showing {
+    /// The file beside the config file.
+    pub name: Arc<str>,
+    /// There was no config file before.
+    pub creates: bool,
+}
+
+impl Version {
+    pub(crate) fn revision(&self) -> u64 {
+        self.cursor.revision
+    }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.cursor.sequence
+    }
+
+    /// The text with this hash, if the file may show it.
+    pub(crate) fn known(&self, hash: &TextHash) -> Option<&KnownText> {
+        self.texts.iter().rev().find(|text| text.hash == *hash)
+    }
+
+    /// Go on by one frame. A frame that checks and cannot be understood or does not fit is [`Fault::Content`].
+    pub(crate) fn advance(&mut self, frame: &Frame<'_>, behind: Cursor) -> Result<(), Fault> {
+        match frame.fields.kind {
+            FrameKind::Edit => {
+                let transaction = Transaction::decode(frame.payload).map_err(|_| Fault::Content)?;
+                self.edit(&transaction).map_err(|_| Fault::Content)?;
+            }
+            FrameKind::Note => self.note(Note::decode(frame.payload)?),
+        }
+        self.cursor = behind;
+        Ok(())
+    }
+
+    /// Apply a transaction that becomes the next revision; nothing changes if it is refused.
+    pub(crate) fn edit(&mut self, transaction: &Transaction) -> Result<Applied, Refusal> {
+        let applied = self.state.apply(&transaction.ops)?;
+        let revision = self.cursor.revision + 1;
+        if let Some(key) = &transaction.key {
+            let results = applied.results.clone().into();
+            self.keys.insert(key.as_str(), Remembered { revision, results });
+            while self.keys.len() > KEYS_MAX {
+                self.keys.pop_front();
+            }
+        }
+        if let Some(base) = &transaction.base {
+            let on =
+                self.known(&base.against).map_or(StandsFor::Revision(base.revision), |text| text.stands_for.clone());
+            let stands_for = match &base.own {
+                own if own.is_empty() => StandsFor::Revision(revision),
+                own => StandsFor::Save(Arc::new(Save { on, ops: own.clone() })),
+            };
+            self.may_show(KnownText { hash: base.text, stands_for });
+        }
+        Ok(applied)
+    }
+
+    /// Remember what a note says.
+    pub(crate) fn note(&mut self, note: Note) {
+        match note {
+            Note::Showing { old, new, revision, name } => {
+                self.may_show(KnownText { hash: new, stands_for: StandsFor::Revision(revision) });
+                self.showing = Some(Showing { name: name.into(), creates: old.is_none() });
+            }
+            Note::Shown { text, revision } => {
+                let stands_for = match self.known(&text) {
+                    Some(known) if known.stands_for.revision() == revision => known.stands_for.clone(),
+                    _ => StandsFor::Revision(revision),
+                };
+                self.texts = Arc::new([KnownText { hash: text, stands_for }]);
+                self.showing = None;
+            }
+            Note::Respelled { text, like } => {
+                if let Some(like) = self.known(&like) {
+                    let stands_for = like.stands_for.clone();
+                    self.may_show(KnownText { hash: text, stands_for });
+                }
+            }
+            Note::Settled { text } => {
+                let created = self.showing.take().is_some_and(|showing| showing.creates);
+                match text.and_then(|hash| self.known(&hash).cloned()) {
+                    Some(known) => self.texts = Arc::new([known]),
+                    // It never came to be.
+                    None if created => self.texts = Arc::new([]),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn may_show(&mut self, text: KnownText) {
+        let kept = self.texts.iter().filter(|known| known.hash != text.hash);
+        let skip = (kept.clone().count() + 1).saturating_sub(TEXTS_MAX);
+        self.texts = kept.skip(skip).cloned().chain([text.clone()]).collect();
+    }
+}

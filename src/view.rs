@@ -1,0 +1,346 @@
+//! Looking without touching: [`View`] reads a config with its journal, writes nothing, creates nothing, takes no lock
+//! and waits for nobody. It works on a read-only mount, and on a config file that has no journal yet.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use crate::document::{self, Format, Invalid};
+use crate::error::{Damage, Error, Holder};
+use crate::frame::FrameKind;
+use crate::journal::{self, Preview};
+use crate::materialise::{Behind, ConfigFile, FileStatus};
+use crate::note::hash_text;
+use crate::op::Transaction;
+use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Standing};
+use crate::snapshot;
+use crate::state::State;
+use crate::storage::Storage;
+use crate::storage::os::Os;
+use crate::watermark::{self, Peek};
+
+/// A config as it is at one moment: what is durable, and what recovery would make of what a crash left.
+pub struct View {
+    config: ConfigFile,
+    dir: Option<PathBuf>,
+    plan: LogPlan,
+    file: FileStatus,
+    hand_edit: Option<Result<State, Invalid>>,
+    holder: Option<Holder>,
+    snapshot: Option<(u64, u64)>,
+}
+
+/// A record of the history.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its number.
+    pub revision: u64,
+    /// Who changed what, and when.
+    pub transaction: Transaction,
+}
+
+/// Numbers about a journal.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The config file, all symlinks followed.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// The journal; `None`: there is none yet.
+    pub journal: Option<PathBuf>,
+    /// The newest durable revision.
+    pub revision: u64,
+    /// What the config file shows.
+    pub file: FileStatus,
+    /// Segments of the log.
+    pub segments: usize,
+    /// Their bytes, room ahead included.
+    pub log_bytes: u64,
+    /// Records since the newest snapshot.
+    pub log_records: u64,
+    /// The newest snapshot's revision and bytes.
+    pub snapshot: Option<(u64, u64)>,
+    /// Who holds the append lock at this moment.
+    pub holder: Option<Holder>,
+}
+
+/// What [`verify`] found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Report {
+    /// The newest revision that can be read.
+    pub revision: u64,
+    /// Records whose checksums and chain were checked.
+    pub records: u64,
+    /// Segments looked at.
+    pub segments: usize,
+    /// Snapshots looked at.
+    pub snapshots: usize,
+    /// What the config file shows.
+    pub file: FileStatus,
+    /// Acknowledged records that cannot be read.
+    pub damage: Option<Damage>,
+    /// What is not as it should be and stops nothing.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether everything is as it should be.
+    pub fn is_clean(&self) -> bool {
+        self.damage.is_none() && self.findings.is_empty()
+    }
+}
+
+impl View {
+    /// Look at a config.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is neither file nor journal, [`Error::Invalid`] for a file without a journal that does not parse,
+    /// [`Error::Newer`], [`Error::Io`]. Damage is no error here: see [`damage`](View::damage).
+    pub fn open(path: impl AsRef<FilePath>) -> Result<View, Error> {
+        View::open_as(path.as_ref(), None)
+    }
+
+    /// Look at a config whose format is known.
+    ///
+    /// # Errors
+    /// As [`open`](View::open).
+    pub fn open_as(path: &FilePath, format: Option<Format>) -> Result<View, Error> {
+        View::open_on(Arc::new(Os), path, format)
+    }
+
+    pub(crate) fn open_on(storage: Arc<dyn Storage>, path: &FilePath, format: Option<Format>) -> Result<View, Error> {
+        let config = ConfigFile::resolve(storage.clone(), path, format)?;
+        let dir = config.journal();
+        match storage.stat(&dir) {
+            Ok(_) => View::of_journal(config, dir),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => View::of_file(config),
+            Err(error) => Err(Error::io("look at", &dir)(error)),
+        }
+    }
+
+    fn of_file(config: ConfigFile) -> Result<View, Error> {
+        let Some(text) = config.read()? else { return Err(Error::Missing { path: config.path }) };
+        let value = document::parse(config.format, &text.bytes)
+            .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
+        let mut plan = recovery::empty_plan();
+        plan.version.state = State::new(value);
+        let file = FileStatus::Current { revision: 0 };
+        Ok(View { config, dir: None, plan, file, hand_edit: None, holder: None, snapshot: None })
+    }
+
+    fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
+        let (evidence, holder) = look(&*config.storage, &dir, false)?;
+        let plan = recovery::plan(&evidence, Look::Beside)?;
+        let (file, hand_edit) = look_at_file(&config, &plan)?;
+        let snapshot = plan.snapshot;
+        Ok(View { config, dir: Some(dir), plan, file, hand_edit, holder, snapshot })
+    }
+
+    /// The newest durable revision.
+    pub fn revision(&self) -> u64 {
+        self.plan.version.revision()
+    }
+
+    /// The state at that revision; over damage, the last one that can be read.
+    pub fn state(&self) -> &State {
+        &self.plan.version.state
+    }
+
+    /// What the file's own text says, if someone changed it by hand.
+    pub fn hand_edit(&self) -> Option<&Result<State, Invalid>> {
+        self.hand_edit.as_ref()
+    }
+
+    /// What the config file shows.
+    pub fn file_status(&self) -> &FileStatus {
+        &self.file
+    }
+
+    /// Acknowledged records that cannot be read.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.plan.damage.as_ref()
+    }
+
+    /// The state at an older revision.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRevision`] if the log no longer holds it, [`Error::Io`].
+    pub fn at(&self, revision: u64) -> Result<State, Error> {
+        let newest = self.revision();
+        if revision == newest {
+            return Ok(self.state().clone());
+        }
+        let evidence = self.everything()?;
+        let oldest =
+            evidence.snapshots.iter().filter(|(_, snapshot, _)| snapshot.is_ok()).map(|(found, _, _)| *found).min();
+        let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
+        if plan.version.revision() == revision {
+            return Ok(plan.version.state);
+        }
+        Err(Error::NoSuchRevision { revision, oldest: oldest.unwrap_or(newest), newest })
+    }
+
+    /// The records that the log still holds, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Io`]. Over damage, what comes before it.
+    pub fn history(&self) -> Result<Vec<Entry>, Error> {
+        let mut evidence = self.everything()?;
+        // From the oldest state on that can be built upon.
+        let oldest = evidence.snapshots.iter().rposition(|(_, snapshot, _)| snapshot.is_ok());
+        evidence.snapshots.drain(..oldest.unwrap_or(0));
+        let mut entries = Vec::new();
+        recovery::plan_until(&evidence, Look::Beside, u64::MAX, &mut |frame| {
+            if frame.fields.kind == FrameKind::Edit
+                && let Ok(transaction) = Transaction::decode(frame.payload)
+            {
+                entries.push(Entry { revision: frame.fields.revision, transaction });
+            }
+        })?;
+        Ok(entries)
+    }
+
+    fn everything(&self) -> Result<Evidence, Error> {
+        let dir = self.dir.as_ref().ok_or(Error::NoSuchRevision { revision: 0, oldest: 0, newest: 0 })?;
+        look(&*self.config.storage, dir, true).map(|(evidence, _)| evidence)
+    }
+
+    /// What an edit would do to the config file.
+    ///
+    /// # Errors
+    /// As [`Journal::preview`](crate::Journal::preview).
+    pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
+        let revision = self.revision();
+        if let Some(expected) = expected.filter(|expected| *expected != revision) {
+            return Err(Error::Revision { expected, found: revision });
+        }
+        journal::preview(&self.config, revision, self.state(), &edit.into())
+    }
+
+    /// Numbers about the journal.
+    pub fn status(&self) -> Status {
+        Status {
+            path: self.config.path.clone(),
+            format: self.config.format,
+            journal: self.dir.clone(),
+            revision: self.revision(),
+            file: self.file.clone(),
+            segments: self.plan.segments.len(),
+            log_bytes: self.plan.log_bytes,
+            log_records: self.plan.records,
+            snapshot: self.snapshot,
+            holder: self.holder.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("path", &self.config.path)
+            .field("revision", &self.revision())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Check every checksum, every chain, and the config file against the state. Changes nothing.
+///
+/// # Errors
+/// [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
+pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
+    let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
+    let dir = config.journal();
+    let (evidence, _) = look(&*config.storage, &dir, true)?;
+    let plan = recovery::plan(&evidence, Look::Beside)?;
+    let (file, _) = look_at_file(&config, &plan)?;
+    let (mut findings, mut records, mut damage) = (plan.findings, plan.records, plan.damage);
+    // Once more from the oldest snapshot on, so that what newer ones cover is checked too.
+    let mut older = evidence.clone();
+    let oldest = older.snapshots.iter().rposition(|(_, snapshot, _)| snapshot.is_ok());
+    older.snapshots.drain(..oldest.unwrap_or(0));
+    let from_oldest = recovery::plan(&older, Look::Beside)?;
+    records = records.max(from_oldest.records);
+    match (&damage, from_oldest.damage) {
+        (None, Some(covered)) => {
+            let what = format!("{}; a newer snapshot covers it", covered.fault);
+            findings.push(Finding { file: covered.file, offset: covered.offset, what });
+        }
+        (None, None) if from_oldest.version.state != plan.version.state => {
+            let file = dir.join(snapshot::name(plan.snapshot.map_or(0, |(revision, _)| revision)));
+            findings.push(Finding {
+                file,
+                offset: 0,
+                what: "the snapshot is not what the log before it leads to".into(),
+            });
+        }
+        _ => {}
+    }
+    if let Some(torn) = plan.torn {
+        let what = format!(
+            "a crash cut the last write short; {} bytes of it are left, and recovery sets them aside",
+            torn.len
+        );
+        findings.push(Finding { file: torn.file, offset: torn.offset, what });
+    }
+    Ok(Report {
+        revision: plan.version.revision(),
+        records,
+        segments: evidence.segments.len(),
+        snapshots: evidence.snapshots.len(),
+        file,
+        damage: damage.take(),
+        findings,
+    })
+}
+
+/// What lies in a journal, as one who takes no lock may see it.
+pub(crate) fn look(
+    storage: &dyn Storage,
+    dir: &FilePath,
+    every_byte: bool,
+) -> Result<(Evidence, Option<Holder>), Error> {
+    let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
+    let mut holder = None;
+    let mut of_store = None;
+    let standing = watermark::peek(storage, dir, &boot)?;
+    let evidence = recovery::gather(
+        storage,
+        dir,
+        || match watermark::peek(storage, dir, &boot) {
+            Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
+            Ok(Peek::OtherBoot) => Standing::OtherBoot,
+            Ok(Peek::Void) | Err(_) => Standing::Unknown,
+        },
+        every_byte,
+    )?;
+    if let Peek::ThisBoot { store, holder: found, .. } = standing {
+        (of_store, holder) = (Some(store), found);
+    }
+    // A page that came along from another store says nothing about this one.
+    let foreign = of_store.is_some_and(|store| recovery::store_of(&evidence).is_some_and(|own| own != store));
+    let standing = if foreign { Standing::Unknown } else { evidence.standing };
+    Ok((Evidence { standing, ..evidence }, holder))
+}
+
+type HandEdit = Option<Result<State, Invalid>>;
+
+/// What the config file shows, beside a log that says so much.
+pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<(FileStatus, HandEdit), Error> {
+    let version = &plan.version;
+    let revision = version.revision();
+    let behind = |shows, why| FileStatus::Behind { shows, revision, why };
+    let Some(text) = config.read()? else {
+        let why = if version.texts.is_empty() { Behind::Pending } else { Behind::Removed };
+        return Ok((behind(None, why), None));
+    };
+    Ok(match version.known(&hash_text(&plan.store, &text.bytes)) {
+        Some(known) if known.stands_for.revision() >= revision => (FileStatus::Current { revision }, None),
+        Some(known) => (behind(Some(known.stands_for.revision()), Behind::Pending), None),
+        None => match document::parse(config.format, &text.bytes) {
+            Ok(value) => (behind(None, Behind::EditedByHand), Some(Ok(State::new(value)))),
+            Err(invalid) => (behind(None, Behind::Invalid(invalid.clone())), Some(Err(invalid))),
+        },
+    })
+}

@@ -1,0 +1,80 @@
+//! The library as a program uses it, on a real disk.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use cfgwal::{FileStatus, Journal, Op, Transaction};
+
+fn dir(name: &str) -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+#[test]
+fn an_edit_is_there_after_a_reopen() {
+    let file = dir("reopen").join("settings.json");
+    let journal = Journal::open(&file).unwrap();
+    let ack = journal.append(Op::set("server.port", 8080)).unwrap();
+    assert_eq!(ack.revision, 1);
+    assert_eq!(journal.get::<u16>("server.port").unwrap(), Some(8080));
+    journal.append(Transaction::new().test_absent("lock").set("lock", "me").increment("n", 1)).unwrap();
+    assert!(matches!(journal.close().unwrap(), FileStatus::Current { revision: 2 }));
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "{\n  \"server\": {\n    \"port\": 8080\n  },\n  \"lock\": \"me\",\n  \"n\": 1\n}\n"
+    );
+    let journal = Journal::open(&file).unwrap();
+    assert_eq!(journal.snapshot().unwrap().revision(), 2);
+    journal.append(Op::set("server.port", 9090)).unwrap();
+    let compacted = journal.compact().unwrap();
+    assert_eq!(compacted.0.revision, 3);
+    drop(journal);
+    let journal = Journal::open(&file).unwrap();
+    assert_eq!(journal.get::<u16>("server.port").unwrap(), Some(9090));
+    for n in 0..5000 {
+        journal.append(Op::set("n", n)).unwrap();
+    }
+    for _ in 0..3 {
+        journal.append(Op::increment("n", 1)).unwrap();
+        journal.compact().unwrap();
+    }
+    drop(journal);
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "{\n  \"server\": {\n    \"port\": 9090\n  },\n  \"lock\": \"me\",\n  \"n\": 5002\n}\n"
+    );
+}
+
+#[test]
+fn a_hand_edit_becomes_a_record_and_keeps_its_comments() {
+    let file = dir("hand").join("tsconfig.json");
+    std::fs::write(&file, "{\n  // why\n  \"a\": 1,\n  \"b\": [1, 2]\n}\n").unwrap();
+    let journal = Journal::open(&file).unwrap();
+    journal.append(Op::set("a", 2)).unwrap();
+    journal.materialise().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  // why\n  \"a\": 2,\n  \"b\": [1, 2]\n}\n");
+    std::fs::write(&file, "{\n  // why not\n  \"a\": 2,\n  \"c\": 5,\n  \"b\": [1, 2, 3] // more\n}\n").unwrap();
+    let ack = journal.append(Op::set("a", 3)).unwrap();
+    assert_eq!(ack.revision, 3);
+    assert_eq!(journal.get::<i64>("c").unwrap(), Some(5));
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { revision: 3 }));
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "{\n  // why not\n  \"a\": 3,\n  \"c\": 5,\n  \"b\": [1, 2, 3] // more\n}\n"
+    );
+    // The person takes the last change back.
+    std::fs::write(&file, "{\n  // why not\n  \"a\": 2,\n  \"c\": 5,\n  \"b\": [1, 2, 3] // more\n}\n").unwrap();
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { .. }));
+    assert_eq!(journal.get::<i64>("a").unwrap(), Some(2));
+    // Broken text is left alone, edits go on.
+    std::fs::write(&file, "{\n  \"a\": 2,\n  oops\n}\n").unwrap();
+    let ack = journal.append(Op::set("a", 9)).unwrap();
+    assert!(ack.held_back.is_some());
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Behind { .. }));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  \"a\": 2,\n  oops\n}\n");
+    std::fs::write(&file, "{\n  \"a\": 2,\n  \"c\": 5,\n  \"b\": [1, 2],\n \"d\": 1}\n").unwrap();
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { .. }));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  \"a\": 9,\n  \"c\": 5,\n  \"b\": [1, 2],\n \"d\": 1}\n");
+}
