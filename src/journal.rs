@@ -419,7 +419,7 @@ impl Inner {
         transaction.origin = self.origin.clone();
         let mut payload = Vec::new();
         transaction.encode(&mut payload)?;
-        Ok(Edit { transaction, payload: payload.into(), expected })
+        Ok(Edit { transaction: Box::new(transaction), payload: payload.into(), expected })
     }
 
     /// Wait until an appended edit is durable, and say what came of it.

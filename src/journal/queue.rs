@@ -28,7 +28,7 @@ pub(super) struct Slot {
 /// What is needed to judge and write an edit.
 #[derive(Clone)]
 pub(super) struct Edit {
-    pub transaction: Transaction,
+    pub transaction: Box<Transaction>,
     pub payload: Arc<[u8]>,
     pub expected: Option<u64>,
 }
