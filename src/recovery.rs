@@ -16,7 +16,7 @@ use crate::state::State;
 use crate::storage::{self, Open, Storage};
 use crate::value::{OrderedMap, Value};
 use crate::version::Version;
-use crate::watermark::Reached;
+use crate::watermark::{self, Reached};
 
 pub(crate) mod perform;
 pub(crate) mod verdict;
@@ -306,7 +306,7 @@ fn read_file(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>, Error> {
 fn is_leftover(name: &str) -> bool {
     let Some((made, id)) = name.split_once(".tmp-") else { return false };
     let hex = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    hex && (segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
+    hex && (made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
 }
 
 /// What the evidence says. Pure and total: every input gives a plan or a typed error.
@@ -425,8 +425,7 @@ impl<'a> Replay<'a> {
             let newest = self.evidence.snapshots.first().map_or(0, |(revision, _, _)| *revision);
             return self.damaged(self.evidence.dir.join(snapshot::name(newest)), 0, DamageKind::Snapshot);
         }
-        let mut expected = base;
-        for (at, found) in needed.iter().enumerate() {
+        for (expected, (at, found)) in (base..).zip(needed.iter().enumerate()) {
             let path = self.evidence.dir.join(segment::name(found.number));
             if found.number != expected {
                 return self.damaged(self.evidence.dir.join(segment::name(expected)), 0, DamageKind::MissingSegment);
@@ -441,7 +440,6 @@ impl<'a> Replay<'a> {
             if !self.replay_segment(found, &header, successor, path) {
                 return;
             }
-            expected += 1;
         }
         if needed.is_empty() {
             self.damaged(self.evidence.dir.join(segment::name(base)), 0, DamageKind::MissingSegment);
