@@ -12,9 +12,16 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+pub mod dice;
+pub mod readers;
+pub mod sandbox;
+pub mod session;
+
 /// A directory on a real disk, with or without a config file in it.
 pub struct Store {
-    dir: TempDir,
+    dir: PathBuf,
+    /// Removes the directory, if it is the test's own.
+    _owned: Option<TempDir>,
 }
 
 /// What a command did.
@@ -29,7 +36,13 @@ impl Store {
     /// Without a config file.
     pub fn empty() -> Store {
         let dir = tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
-        Store { dir: dir.expect("a directory under target/tmp") }
+        let dir = dir.expect("a directory under target/tmp");
+        Store { dir: dir.path().to_owned(), _owned: Some(dir) }
+    }
+
+    /// In a directory that is there.
+    pub fn at(dir: PathBuf) -> Store {
+        Store { dir, _owned: None }
     }
 
     /// With a `settings.json` that has no journal yet.
@@ -40,7 +53,7 @@ impl Store {
     }
 
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     pub fn file(&self) -> PathBuf {
@@ -147,4 +160,9 @@ pub fn feed(mut command: Command, input: &str) -> Ran {
     let ran = ran(child.wait_with_output());
     writer.join().expect("the input is written");
     ran
+}
+
+/// Whether to run as long as a night allows.
+pub fn long() -> bool {
+    std::env::var_os("CFGWAL_LONG").is_some()
 }
