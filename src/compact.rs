@@ -15,7 +15,6 @@ use crate::segment::{self, Segment};
 use crate::snapshot;
 use crate::state::State;
 use crate::storage::{self, Open};
-use crate::version::{StandsFor, Version};
 
 /// The log is compacted by itself when it outgrows this and the snapshot.
 pub(crate) const LOG_MIN: u64 = 1024 * 1024;
@@ -68,21 +67,13 @@ fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
         let known = version.known(&hash_text(&log.store, &text.bytes)).is_some();
         known.then(|| String::from_utf8(text.bytes).ok()).flatten()
     });
-    let mut state_of = |stands_for: &StandsFor| state_of(log, &version, stands_for);
+    let mut at =
+        |revision| if revision == version.revision() { Ok(version.state.clone()) } else { state_at(log, revision) };
     let created = storage.clock_micros();
     let next_segment = version.segment + 1;
-    let bytes = snapshot::encode(log.store, &version, next_segment, created, text.as_deref(), &mut state_of)?;
+    let bytes = snapshot::encode(log.store, &version, next_segment, created, text.as_deref(), &mut at)?;
     snapshot::write(storage, &log.dir, version.revision(), &bytes)?;
     Ok((version.revision(), bytes.len() as u64))
-}
-
-/// The state that a text stands for.
-fn state_of(log: &Log, version: &Version, stands_for: &StandsFor) -> Result<State, Error> {
-    match stands_for {
-        StandsFor::Snapshot(_, state) => Ok(state.clone()),
-        StandsFor::Revision(revision) if *revision == version.revision() => Ok(version.state.clone()),
-        StandsFor::Revision(revision) => state_at(log, *revision),
-    }
 }
 
 /// The state at an older revision that the log still holds.

@@ -19,6 +19,7 @@ use crate::op::{Op, Origin, OriginKind, Transaction};
 use crate::path::{IntoPath, Path};
 use crate::state::State;
 use crate::value::Value;
+use crate::version::Version;
 
 mod birth;
 mod keeper;
@@ -60,6 +61,10 @@ struct Closer(Arc<Inner>);
 
 impl Drop for Closer {
     fn drop(&mut self) {
+        if !self.0.log.is_ours() {
+            // A forked child drops its copy; closing is for the parent.
+            return;
+        }
         if let Err(error) = self.0.close() {
             tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
         }
@@ -241,6 +246,7 @@ impl Journal {
     /// As [`submit`](Journal::submit).
     pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
+        self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit.clone());
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
             self.inner.queue.drive_once(&self.inner.log);
@@ -302,13 +308,7 @@ impl Journal {
     /// # Errors
     /// As [`append`](Journal::append), and [`Error::Unpatchable`], [`Error::Invalid`] for the file's own text.
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        let transaction = edit.into();
-        let version = self.inner.log.published()?;
-        let (revision, config) = (version.revision(), &self.inner.config);
-        if let Some(expected) = expected.filter(|expected| *expected != revision) {
-            return Err(Error::Revision { expected, found: revision });
-        }
-        preview(config, revision, &version.state, &transaction)
+        preview(&self.inner.config, &*self.inner.log.published()?, &edit.into(), expected)
     }
 
     /// Bring the config file up to the newest durable revision now.
@@ -352,12 +352,12 @@ impl Journal {
 
     /// Sweep what earlier crashes left beside the config file, and bring it up to date; a removed one is written anew
     /// if that was asked for.
-    pub(crate) fn settle_file(&self, may_create: bool) -> Result<FileStatus, Error> {
+    pub(crate) fn settle_file(&self, accept: bool) -> Result<FileStatus, Error> {
         {
             let guard = self.inner.log.maintenance()?;
-            self.inner.materialiser(may_create).sweep(&guard)?;
+            self.inner.materialiser(accept).sweep(&guard)?;
         }
-        self.inner.materialise(may_create)
+        self.inner.materialise(accept)
     }
 
     /// The config file, all symlinks followed.
@@ -377,10 +377,26 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// What an edit of `state` would do to the config file.
-pub(crate) fn preview(config: &ConfigFile, revision: u64, state: &State, edit: &Transaction) -> Result<Preview, Error> {
-    let mut after = state.clone();
-    let applied = after.apply(&edit.ops)?;
+/// What an edit of the newest revision would do to the config file. It is judged as an append judges it.
+pub(crate) fn preview(
+    config: &ConfigFile,
+    version: &Version,
+    edit: &Transaction,
+    expected: Option<u64>,
+) -> Result<Preview, Error> {
+    let used = edit.key.as_ref().and_then(|key| version.keys.get(key));
+    let mut revision = version.revision();
+    if let Some(expected) = expected.filter(|expected| used.is_none() && *expected != revision) {
+        return Err(Error::Revision { expected, found: revision });
+    }
+    let mut after = version.state.clone();
+    let results = match used {
+        Some(used) => {
+            revision = used.revision;
+            used.results.to_vec()
+        }
+        None => after.apply(&edit.ops)?.results,
+    };
     let text = config.read()?.map(|text| text.bytes);
     let bytes = match &text {
         None => document::render(config.format, after.root()),
@@ -389,7 +405,7 @@ pub(crate) fn preview(config: &ConfigFile, revision: u64, state: &State, edit: &
             why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
         })?,
     };
-    Ok(Preview { revision, results: applied.results, before: text, after: bytes })
+    Ok(Preview { revision, results, before: text, after: bytes })
 }
 
 impl Inner {
@@ -406,7 +422,15 @@ impl Inner {
     fn acknowledge(self: &Arc<Self>, edit: Edit, outcome: Result<Appended, Error>) -> Result<Ack, Error> {
         let mut outcome = outcome;
         let appended = loop {
-            let appended = outcome?;
+            let appended = match outcome {
+                Ok(appended) => appended,
+                Err(refused @ (Error::Refused(_) | Error::Revision { .. })) => {
+                    // What it was judged on must not vanish after the answer.
+                    self.log.sync_all()?;
+                    return Err(refused);
+                }
+                Err(error) => return Err(error),
+            };
             match self.log.wait_durable(&appended.ticket) {
                 Ok(()) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
@@ -444,8 +468,15 @@ impl Inner {
             return;
         }
         let looked = self.log.published().and_then(|version| self.materialiser(false).look(&version));
-        if let Ok((status, shown)) = looked {
-            self.remember(&status, shown);
+        match looked {
+            // An older hand edit must not beat a newer command: it comes first.
+            Ok((FileStatus::Behind { why: Behind::EditedByHand, .. }, _)) => {
+                if let Err(error) = self.materialise(false) {
+                    tracing::warn!(%error, "a hand edit of the config file could not be taken over yet");
+                }
+            }
+            Ok((status, shown)) => self.remember(&status, shown),
+            Err(error) => tracing::debug!(%error, "the config file cannot be looked at"),
         }
     }
 
@@ -457,19 +488,27 @@ impl Inner {
         };
     }
 
-    fn materialiser(&self, may_create: bool) -> Materialiser<'_> {
-        Materialiser { log: &self.log, config: &self.config, may_create }
+    fn materialiser(&self, accept: bool) -> Materialiser<'_> {
+        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept }
     }
 
-    fn materialise(&self, may_create: bool) -> Result<FileStatus, Error> {
-        let materialiser = self.materialiser(may_create);
+    fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {
+        let materialiser = self.materialiser(accept);
         let (status, shown) = materialiser.look(&*self.log.published()?)?;
         if matches!(status, FileStatus::Current { .. }) {
             self.remember(&status, shown);
             return Ok(status);
         }
-        let guard = self.log.maintenance()?;
-        let (status, shown) = materialiser.run(&guard)?;
+        let written = self.log.maintenance().and_then(|guard| materialiser.run(&guard));
+        let (status, shown) = match written {
+            Ok(done) => done,
+            // The edits are safe; only the file lags.
+            Err(error @ (Error::Io { .. } | Error::Locked { .. } | Error::NotApplied(_))) => {
+                let revision = self.log.published()?.revision();
+                (FileStatus::Behind { shows: None, revision, why: Behind::Failed(error.to_string()) }, None)
+            }
+            Err(error) => return Err(error),
+        };
         self.remember(&status, shown);
         Ok(status)
     }

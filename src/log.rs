@@ -148,6 +148,10 @@ impl Log {
     fn follow(&self, reached: Reached) -> Result<Arc<Version>, Error> {
         let _following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let mut version = self.published.load_full();
+        if version.sequence() > reached.sequence {
+            // Another thread was here with a newer look.
+            return Ok(version);
+        }
         if let Some(newer) = self.take_unpublished(reached).filter(|newer| newer.sequence() > version.sequence()) {
             version = Arc::new(newer);
         }
@@ -237,13 +241,18 @@ impl Log {
     }
 
     fn usable(&self) -> Result<(), Error> {
-        if self.storage.pid() != self.pid {
+        if !self.is_ours() {
             return Err(Error::Forked { path: self.dir.clone() });
         }
         if self.latched.load(SeqCst) {
             return Err(Error::ReadOnly { path: self.dir.clone() });
         }
         Ok(())
+    }
+
+    /// Whether this is the process that opened it, and not a forked child.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.storage.pid() == self.pid
     }
 
     /// Whether edits are refused since a new segment could not be made.

@@ -15,11 +15,15 @@ use crate::error::Error;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Entry, Log, Request, Want};
 use crate::note::{Note, TextHash, hash_text};
+use crate::op::{Base, Origin, OriginKind, Transaction};
 use crate::recovery::perform;
+use crate::state::State;
 use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
+use crate::value::Value;
 use crate::version::{Showing, Version};
 
 mod file;
+mod reconcile;
 
 pub(crate) use file::{ConfigFile, Seen, Text};
 
@@ -57,8 +61,10 @@ pub enum Behind {
     Pending,
     /// Someone changed it by hand, and the text does not parse.
     Invalid(Invalid),
-    /// Someone changed it by hand.
+    /// Someone changed it by hand; the change is taken over with the next edit, or by `compact`.
     EditedByHand,
+    /// Someone saved it with most of it gone.
+    Shrunk,
     /// Someone removed it.
     Removed,
     /// Someone has it open for writing, or saves it again and again.
@@ -76,7 +82,8 @@ impl fmt::Display for Behind {
         match self {
             Behind::Pending => write!(f, "it is written after the edits, and that has not happened yet"),
             Behind::Invalid(invalid) => write!(f, "its text was changed by hand and does not parse: {invalid}"),
-            Behind::EditedByHand => write!(f, "it was changed by hand"),
+            Behind::EditedByHand => write!(f, "it was changed by hand, and that was not taken over yet"),
+            Behind::Shrunk => write!(f, "it was saved with more than half of its values gone"),
             Behind::Removed => write!(f, "it was removed"),
             Behind::InUse => write!(f, "someone has it open for writing"),
             Behind::Irreplaceable(reason) => write!(f, "{reason}"),
@@ -92,7 +99,8 @@ impl Behind {
         match self {
             Behind::Pending => "`cfgwal compact` writes it now",
             Behind::Invalid(_) => "put the text right; then any command brings the file up to date",
-            Behind::EditedByHand => "keep a copy of it and put the text back, or take the edits over with `cfgwal set`",
+            Behind::EditedByHand => "`cfgwal compact` takes it over now",
+            Behind::Shrunk => "put the file right, or run `cfgwal recover --accept-file` if it is meant so",
             Behind::Removed => "put it back, or run `cfgwal recover --accept-file` to have it written anew",
             Behind::InUse => "close it, then run `cfgwal compact`",
             Behind::Irreplaceable(_) => "make it a plain file of its own, then run `cfgwal compact`",
@@ -121,8 +129,11 @@ pub(crate) struct Shown {
 pub(crate) struct Materialiser<'a> {
     pub log: &'a Log,
     pub config: &'a ConfigFile,
-    /// A removed file may be written anew.
-    pub may_create: bool,
+    /// Who takes hand edits over.
+    pub origin: &'a Origin,
+    /// The file counts as it is: removed, emptied or with most of it gone, a person has said that this is meant, or
+    /// that it is to be written anew.
+    pub accept: bool,
 }
 
 impl Materialiser<'_> {
@@ -162,7 +173,6 @@ impl Materialiser<'_> {
             }
             match self.attempt(&version, &mut shows)? {
                 Outcome::Done(shown) => {
-                    self.log.locks.watermark.set_shown(shown.revision);
                     let revision = self.log.published()?.revision();
                     let status = if shown.revision >= revision {
                         FileStatus::Current { revision }
@@ -189,7 +199,7 @@ impl Materialiser<'_> {
             Seen::Absent => return self.create(version),
         };
         let old_hash = hash_text(&self.log.store, &old.bytes);
-        let Some(known) = version.known(&old_hash) else { return Ok(Outcome::Behind(self.foreign(&old.bytes))) };
+        let Some(known) = version.known(&old_hash) else { return self.take_over(version, &old, old_hash) };
         *shows = Some(known.stands_for.revision());
         if known.stands_for.revision() >= version.revision() {
             return Ok(Outcome::Done(Shown { stat: old.stat, revision: known.stands_for.revision() }));
@@ -210,9 +220,79 @@ impl Materialiser<'_> {
         self.exchange(version, &old, old_hash, &new)
     }
 
+    /// A text that is not ours: what its author changed becomes a record.
+    fn take_over(&self, version: &Version, text: &Text, hash: TextHash) -> Result<Outcome, Error> {
+        let theirs = match document::parse(self.config.format, &text.bytes) {
+            Ok(value) => State::new(value),
+            Err(invalid) => return Ok(Outcome::Behind(Behind::Invalid(invalid))),
+        };
+        let mut bases = Vec::new();
+        for known in version.texts.iter() {
+            bases.push(known.stands_for.state(&mut |revision| self.state_at(version, revision))?);
+        }
+        let Some(newest) = version.texts.last() else {
+            // No file was ever shown; its text is an edit of nothing.
+            bases.push(State::new(Value::object()));
+            return self.record(version, text, hash, hash, &bases, &theirs);
+        };
+        if !self.accept && bases.iter().all(|base| reconcile::drops_most(base, &theirs)) {
+            return Ok(Outcome::Behind(Behind::Shrunk));
+        }
+        self.record(version, text, hash, newest.hash, &bases, &theirs)
+    }
+
+    fn record(
+        &self,
+        version: &Version,
+        text: &Text,
+        hash: TextHash,
+        against: TextHash,
+        bases: &[State],
+        theirs: &State,
+    ) -> Result<Outcome, Error> {
+        let (base, theirs) = reconcile::theirs_on(bases, theirs);
+        // From here on this text counts as shown, so a crash must not bring an older one back.
+        text.file.sync().map_err(Error::io("sync", &self.config.path))?;
+        let parent = self.config.parent();
+        storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+        let known: Vec<TextHash> = version.texts.iter().map(|text| text.hash).collect();
+        let revision = version.known(&against).map_or(0, |text| text.stands_for.revision());
+        let time = self.log.storage.clock_micros();
+        let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
+        let entry = move |now: &Version| {
+            // Only if the text that it was compared with is still the one that counts.
+            if !now.texts.iter().map(|text| text.hash).eq(known.iter().copied()) {
+                return Ok(None);
+            }
+            let done = reconcile::reconcile(&base, &now.state, &theirs);
+            if done.own.is_empty() && done.ops.is_empty() && !known.is_empty() {
+                return Ok(Some(Entry::Note(Note::Respelled { text: hash, like: against })));
+            }
+            let conflicts = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
+            let base = Base { text: hash, against, revision, own: done.own, conflicts };
+            Ok(Some(Entry::Edit(Transaction { time, origin, key: None, base: Some(base), ops: done.ops })))
+        };
+        let settled = move |now: &Version| {
+            let taken = now.known(&hash).is_some();
+            Ok(taken.then_some(Entry::Note(Note::Settled { text: Some(hash) })))
+        };
+        let mut requests =
+            [Request::new(Want::Computed(Box::new(entry))), Request::new(Want::Computed(Box::new(settled)))];
+        self.log.append(&mut requests);
+        for request in requests {
+            request.outcome.expect("every request has an outcome")?;
+        }
+        self.log.sync_all()?;
+        Ok(Outcome::Again)
+    }
+
+    fn state_at(&self, version: &Version, revision: u64) -> Result<State, Error> {
+        if revision == version.revision() { Ok(version.state.clone()) } else { compact::state_at(self.log, revision) }
+    }
+
     /// Put a file where none ever was.
     fn create(&self, version: &Version) -> Result<Outcome, Error> {
-        if !version.texts.is_empty() && !self.may_create {
+        if !version.texts.is_empty() && !self.accept {
             // Perhaps an editor is between removing the old file and naming the new one.
             self.log.storage.sleep(BETWEEN_STEPS);
             let back = self.config.stat()?.is_some();
@@ -416,6 +496,26 @@ impl Materialiser<'_> {
         self.append_note(note)?;
         self.log.sync_all()
     }
+}
+
+/// The state as it will be once a hand edit has been taken over; `None`: it drops most of the config, and is held back
+/// until someone says that it is meant. `at` gives the states of older revisions.
+pub(crate) fn with_hand_edit(
+    version: &Version,
+    theirs: &State,
+    mut at: impl FnMut(u64) -> Result<State, Error>,
+) -> Result<Option<State>, Error> {
+    let mut bases = Vec::new();
+    for known in version.texts.iter() {
+        bases.push(known.stands_for.state(&mut at)?);
+    }
+    if bases.is_empty() {
+        bases.push(State::new(Value::object()));
+    } else if bases.iter().all(|base| reconcile::drops_most(base, theirs)) {
+        return Ok(None);
+    }
+    let (base, theirs) = reconcile::theirs_on(&bases, theirs);
+    Ok(Some(State::merge3(&base, &version.state, &theirs).0))
 }
 
 /// A new text on disk that is not in its place yet.

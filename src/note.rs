@@ -34,6 +34,13 @@ pub(crate) enum Note {
         /// The revision that it stands for.
         revision: u64,
     },
+    /// Someone saved another text for the same values: comments, spacing.
+    Respelled {
+        /// The text that is there now.
+        text: TextHash,
+        /// The text that has the same values.
+        like: TextHash,
+    },
     /// The exchange that began is over, however it ended: the file shows this text, or none that the log knows.
     Settled {
         /// The text.
@@ -69,6 +76,11 @@ impl Wire for Note {
                 text.put(to);
                 revision.put(to);
             }
+            Note::Respelled { text, like } => {
+                RESPELLED.put(to);
+                text.put(to);
+                like.put(to);
+            }
             Note::Settled { text } => {
                 SETTLED.put(to);
                 text.put(to);
@@ -83,6 +95,7 @@ impl Wire for Note {
                 Ok(Note::Showing { old, new, revision: Wire::take(from)?, name: Wire::take(from)? })
             }
             SHOWN => Ok(Note::Shown { text: Wire::take(from)?, revision: Wire::take(from)? }),
+            RESPELLED => Ok(Note::Respelled { text: Wire::take(from)?, like: Wire::take(from)? }),
             SETTLED => Ok(Note::Settled { text: Wire::take(from)? }),
             _ => Err(bincode::error::DecodeError::Other("an unknown note")),
         }
@@ -93,3 +106,4 @@ impl Wire for Note {
 const SHOWING: u8 = 1;
 const SHOWN: u8 = 2;
 const SETTLED: u8 = 3;
+const RESPELLED: u8 = 4;

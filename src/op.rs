@@ -9,11 +9,14 @@ use std::fmt;
 use crate::path::{IntoPath, Path, PathError};
 use crate::value::{Number, Value};
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub(crate) mod codec;
+mod fits;
 mod refusal;
 
 pub use refusal::Refusal;
-pub(crate) use refusal::shown;
+pub(crate) use refusal::{named, shown};
 
 /// One mutation of a config.
 ///
@@ -169,26 +172,25 @@ impl Op {
 /// Values under keys that look secret are masked: what is logged for debugging is read by many.
 impl fmt::Debug for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.path().map(named).unwrap_or_default();
         match self {
-            Op::Set { path, value } => write!(f, "set {path} = {}", shown(path, value)),
-            Op::Remove { path } => write!(f, "remove {path}"),
-            Op::Merge { path, value } => write!(f, "merge {path} with {}", shown(path, value)),
-            Op::Increment { path, by } => {
-                write!(f, "increment {path} by {}", shown(path, &by.clone().into()))
-            }
+            Op::Set { path, value } => write!(f, "set {at} = {}", shown(path, value)),
+            Op::Remove { .. } => write!(f, "remove {at}"),
+            Op::Merge { path, value } => write!(f, "merge {at} with {}", shown(path, value)),
+            Op::Increment { path, by } => write!(f, "increment {at} by {}", shown(path, &by.clone().into())),
             Op::Push { path, value, cap, unique } => {
-                write!(f, "push {} to {path}", shown(path, value))?;
+                write!(f, "push {} to {at}", shown(path, value))?;
                 if *unique {
                     f.write_str(", unique")?;
                 }
                 cap.map_or(Ok(()), |cap| write!(f, ", cap {cap}"))
             }
-            Op::Insert { path, value } => write!(f, "insert {path} = {}", shown(path, value)),
-            Op::Move { from, to } => write!(f, "move {from} to {to}"),
-            Op::Test { path, expected: Some(value) } => write!(f, "test {path} is {}", shown(path, value)),
-            Op::Test { path, expected: None } => write!(f, "test {path} is absent"),
+            Op::Insert { path, value } => write!(f, "insert {at} = {}", shown(path, value)),
+            Op::Move { from, .. } => write!(f, "move {} to {at}", named(from)),
+            Op::Test { path, expected: Some(value) } => write!(f, "test {at} is {}", shown(path, value)),
+            Op::Test { expected: None, .. } => write!(f, "test {at} is absent"),
             Op::Place { path, value, before } => {
-                write!(f, "place {path} = {}", shown(path, value))?;
+                write!(f, "place {at} = {}", shown(path, value))?;
                 match before {
                     Some(key) => write!(f, " before {key:?}"),
                     None => f.write_str(" last"),
@@ -238,7 +240,7 @@ pub enum OriginKind {
 }
 
 /// What a hand edit was made from, as hashes of the texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Base {
     /// The text that was found.
     pub text: [u8; 16],
@@ -246,6 +248,11 @@ pub struct Base {
     pub against: [u8; 16],
     /// The revision which that text stands for.
     pub revision: u64,
+    /// What the person changed, where the config had gone on since that text: the ops of the record are then what that came
+    /// to on the newer state. Empty: they are the ops of the record.
+    pub own: Vec<Op>,
+    /// Where person and programs had changed the same path. The person's value was taken.
+    pub conflicts: Vec<Path>,
 }
 
 impl Transaction {

@@ -33,7 +33,7 @@ pub(crate) fn quote(out: &mut impl Write, text: &str, also: impl Fn(char) -> boo
 
 /// Whether showing a character could do something else than show it: move the cursor, end the line, or
 /// turn the direction of the text.
-pub(crate) fn is_treacherous(char: char) -> bool {
+pub fn is_treacherous(char: char) -> bool {
     char.is_control()
         || matches!(char,
             '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

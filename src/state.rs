@@ -8,6 +8,8 @@ mod apply;
 mod diff;
 mod lcs;
 mod merge;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::frame::{Fault, Frame, FrameKind};
 use crate::note::{Note, TextHash};
-use crate::op::{Refusal, Transaction};
+use crate::op::{Op, Refusal, Transaction};
 use crate::segment::Cursor;
 use crate::state::{Applied, State};
 use crate::value::{OrderedMap, Value};
@@ -37,12 +37,39 @@ pub(crate) enum StandsFor {
     Revision(u64),
     /// A state that a snapshot carried, at the revision it carried it for.
     Snapshot(u64, State),
+    /// What a person made of an older text while the config went on: no revision of the log.
+    Save(Arc<Save>),
+}
+
+/// A save that was made on top of a text which lagged behind the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Save {
+    on: StandsFor,
+    ops: Vec<Op>,
 }
 
 impl StandsFor {
+    /// The newest revision whose edits it shows.
     pub(crate) fn revision(&self) -> u64 {
         match self {
             StandsFor::Revision(revision) | StandsFor::Snapshot(revision, _) => *revision,
+            StandsFor::Save(save) => save.on.revision(),
+        }
+    }
+
+    /// The state; `at` gives those of the log.
+    pub(crate) fn state<E>(&self, at: &mut impl FnMut(u64) -> Result<State, E>) -> Result<State, E> {
+        match self {
+            StandsFor::Revision(revision) => at(*revision),
+            StandsFor::Snapshot(_, state) => Ok(state.clone()),
+            StandsFor::Save(save) => {
+                let mut state = save.on.state(at)?;
+                // They were made as a difference to just this state.
+                if state.apply(&save.ops).is_err() {
+                    tracing::error!("a save in the log does not fit the text that it names");
+                }
+                Ok(state)
+            }
         }
     }
 }
@@ -110,7 +137,13 @@ impl Version {
             }
         }
         if let Some(base) = &transaction.base {
-            self.may_show(KnownText { hash: base.text, stands_for: StandsFor::Revision(revision) });
+            let on =
+                self.known(&base.against).map_or(StandsFor::Revision(base.revision), |text| text.stands_for.clone());
+            let stands_for = match &base.own {
+                own if own.is_empty() => StandsFor::Revision(revision),
+                own => StandsFor::Save(Arc::new(Save { on, ops: own.clone() })),
+            };
+            self.may_show(KnownText { hash: base.text, stands_for });
         }
         Ok(applied)
     }
@@ -129,6 +162,12 @@ impl Version {
                 };
                 self.texts = Arc::new([KnownText { hash: text, stands_for }]);
                 self.showing = None;
+            }
+            Note::Respelled { text, like } => {
+                if let Some(like) = self.known(&like) {
+                    let stands_for = like.stands_for.clone();
+                    self.may_show(KnownText { hash: text, stands_for });
+                }
             }
             Note::Settled { text } => {
                 let created = self.showing.take().is_some_and(|showing| showing.creates);

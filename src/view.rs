@@ -8,7 +8,7 @@ use crate::document::{self, Format, Invalid};
 use crate::error::{Damage, Error, Holder};
 use crate::frame::FrameKind;
 use crate::journal::{self, Preview};
-use crate::materialise::{Behind, ConfigFile, FileStatus};
+use crate::materialise::{self, Behind, ConfigFile, FileStatus};
 use crate::note::hash_text;
 use crate::op::Transaction;
 use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Standing};
@@ -23,6 +23,7 @@ pub struct View {
     config: ConfigFile,
     dir: Option<PathBuf>,
     plan: LogPlan,
+    state: State,
     file: FileStatus,
     hand_edit: Option<Result<State, Invalid>>,
     holder: Option<Holder>,
@@ -102,6 +103,21 @@ impl View {
         View::open_as(path.as_ref(), None)
     }
 
+    /// Look at a config; one that does not exist is empty, as the first edit would find it.
+    ///
+    /// # Errors
+    /// As [`open`](View::open), but for [`Error::Missing`].
+    pub fn open_or_empty(path: impl AsRef<FilePath>) -> Result<View, Error> {
+        match View::open(&path) {
+            Err(Error::Missing { .. }) => {
+                let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
+                let file = FileStatus::Behind { shows: None, revision: 0, why: Behind::Pending };
+                Ok(View::without_journal(config, recovery::empty_plan(), file))
+            }
+            view => view,
+        }
+    }
+
     /// Look at a config whose format is known.
     ///
     /// # Errors
@@ -126,8 +142,12 @@ impl View {
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         let mut plan = recovery::empty_plan();
         plan.version.state = State::new(value);
-        let file = FileStatus::Current { revision: 0 };
-        Ok(View { config, dir: None, plan, file, hand_edit: None, holder: None, snapshot: None })
+        Ok(View::without_journal(config, plan, FileStatus::Current { revision: 0 }))
+    }
+
+    fn without_journal(config: ConfigFile, plan: LogPlan, file: FileStatus) -> View {
+        let state = plan.version.state.clone();
+        View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None }
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
@@ -135,7 +155,15 @@ impl View {
         let plan = recovery::plan(&evidence, Look::Beside)?;
         let (file, hand_edit) = look_at_file(&config, &plan)?;
         let snapshot = plan.snapshot;
-        Ok(View { config, dir: Some(dir), plan, file, hand_edit, holder, snapshot })
+        let state = plan.version.state.clone();
+        let mut view = View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot };
+        if let Some(Ok(theirs)) = &view.hand_edit {
+            match materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))? {
+                Some(state) => view.state = state,
+                None => view.file = FileStatus::Behind { shows: None, revision: view.revision(), why: Behind::Shrunk },
+            }
+        }
+        Ok(view)
     }
 
     /// The newest durable revision.
@@ -143,9 +171,10 @@ impl View {
         self.plan.version.revision()
     }
 
-    /// The state at that revision; over damage, the last one that can be read.
+    /// The state at that revision, with what a hand edit of the file changed since, if it will be taken over; over damage,
+    /// the last one that can be read.
     pub fn state(&self) -> &State {
-        &self.plan.version.state
+        &self.state
     }
 
     /// What the file's own text says, if someone changed it by hand.
@@ -168,9 +197,13 @@ impl View {
     /// # Errors
     /// [`Error::NoSuchRevision`] if the log no longer holds it, [`Error::Io`].
     pub fn at(&self, revision: u64) -> Result<State, Error> {
+        self.logged_at(revision)
+    }
+
+    fn logged_at(&self, revision: u64) -> Result<State, Error> {
         let newest = self.revision();
         if revision == newest {
-            return Ok(self.state().clone());
+            return Ok(self.plan.version.state.clone());
         }
         let evidence = self.everything()?;
         let oldest =
@@ -212,11 +245,13 @@ impl View {
     /// # Errors
     /// As [`Journal::preview`](crate::Journal::preview).
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        let revision = self.revision();
-        if let Some(expected) = expected.filter(|expected| *expected != revision) {
-            return Err(Error::Revision { expected, found: revision });
+        let mut version = self.plan.version.clone();
+        // A hand edit is taken over before an edit is judged.
+        if version.state != self.state {
+            version.state = self.state.clone();
+            version.cursor.revision += 1;
         }
-        journal::preview(&self.config, revision, self.state(), &edit.into())
+        journal::preview(&self.config, &version, &edit.into(), expected)
     }
 
     /// Numbers about the journal.
@@ -247,11 +282,20 @@ impl std::fmt::Debug for View {
 
 /// Check every checksum, every chain, and the config file against the state. Changes nothing.
 ///
+/// `None`: there is a file, but no journal.
+///
 /// # Errors
-/// [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
-pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
+/// [`Error::Missing`], [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
+pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
     let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
     let dir = config.journal();
+    match config.storage.stat(&dir) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
+        }
+        Err(error) => return Err(Error::io("look at", &dir)(error)),
+    }
     let (evidence, _) = look(&*config.storage, &dir, true)?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     let (file, _) = look_at_file(&config, &plan)?;
@@ -284,7 +328,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         );
         findings.push(Finding { file: torn.file, offset: torn.offset, what });
     }
-    Ok(Report {
+    Ok(Some(Report {
         revision: plan.version.revision(),
         records,
         segments: evidence.segments.len(),
@@ -292,7 +336,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         file,
         damage: damage.take(),
         findings,
-    })
+    }))
 }
 
 /// What lies in a journal, as one who takes no lock may see it.

@@ -31,9 +31,8 @@ const PUBLISHED: usize = 7;
 const POISON: usize = 8;
 const MARK: usize = 9;
 const MARKED_AT: usize = 10;
-const SHOWN: usize = 11;
-const RELEASED: usize = 12;
-const WAITERS: usize = 13;
+const RELEASED: usize = 11;
+const WAITERS: usize = 12;
 const APPENDER: usize = 16;
 const MAINTAINER: usize = 32;
 /// Words of one holder: process, since when, and the command.
@@ -152,7 +151,7 @@ impl Watermark {
     /// Begin anew for this boot. Only under both locks: nobody else may be reading meaning from the page.
     pub(crate) fn begin(&self, boot: &[u8; 16], store: &[u8; 16], durable: Reached) {
         self.word(MAGIC).store(0, SeqCst);
-        for at in [POISON, MARK, MARKED_AT, SHOWN, WAITERS] {
+        for at in [POISON, MARK, MARKED_AT, WAITERS] {
             self.word(at).store(0, SeqCst);
         }
         self.word(DURABLE).store(durable.word(), SeqCst);
@@ -239,15 +238,6 @@ impl Watermark {
     pub(crate) fn marked(&self, segment: u64, now: Duration) -> Option<Duration> {
         let marked = self.word(MARK).load(SeqCst) == segment;
         marked.then(|| now.saturating_sub(Duration::from_micros(self.word(MARKED_AT).load(SeqCst))))
-    }
-
-    /// The revision that the config file shows, as last told.
-    pub(crate) fn shown(&self) -> u64 {
-        self.word(SHOWN).load(SeqCst)
-    }
-
-    pub(crate) fn set_shown(&self, revision: u64) {
-        self.word(SHOWN).store(revision, SeqCst);
     }
 
     /// Tell who holds a lock now.

@@ -46,3 +46,35 @@ fn an_edit_is_there_after_a_reopen() {
         "{\n  \"server\": {\n    \"port\": 9090\n  },\n  \"lock\": \"me\",\n  \"n\": 5002\n}\n"
     );
 }
+
+#[test]
+fn a_hand_edit_becomes_a_record_and_keeps_its_comments() {
+    let file = dir("hand").join("tsconfig.json");
+    std::fs::write(&file, "{\n  // why\n  \"a\": 1,\n  \"b\": [1, 2]\n}\n").unwrap();
+    let journal = Journal::open(&file).unwrap();
+    journal.append(Op::set("a", 2)).unwrap();
+    journal.materialise().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  // why\n  \"a\": 2,\n  \"b\": [1, 2]\n}\n");
+    std::fs::write(&file, "{\n  // why not\n  \"a\": 2,\n  \"c\": 5,\n  \"b\": [1, 2, 3] // more\n}\n").unwrap();
+    let ack = journal.append(Op::set("a", 3)).unwrap();
+    assert_eq!(ack.revision, 3);
+    assert_eq!(journal.get::<i64>("c").unwrap(), Some(5));
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { revision: 3 }));
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "{\n  // why not\n  \"a\": 3,\n  \"c\": 5,\n  \"b\": [1, 2, 3] // more\n}\n"
+    );
+    // The person takes the last change back.
+    std::fs::write(&file, "{\n  // why not\n  \"a\": 2,\n  \"c\": 5,\n  \"b\": [1, 2, 3] // more\n}\n").unwrap();
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { .. }));
+    assert_eq!(journal.get::<i64>("a").unwrap(), Some(2));
+    // Broken text is left alone, edits go on.
+    std::fs::write(&file, "{\n  \"a\": 2,\n  oops\n}\n").unwrap();
+    let ack = journal.append(Op::set("a", 9)).unwrap();
+    assert!(ack.held_back.is_some());
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Behind { .. }));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  \"a\": 2,\n  oops\n}\n");
+    std::fs::write(&file, "{\n  \"a\": 2,\n  \"c\": 5,\n  \"b\": [1, 2],\n \"d\": 1}\n").unwrap();
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { .. }));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  \"a\": 9,\n  \"c\": 5,\n  \"b\": [1, 2],\n \"d\": 1}\n");
+}

@@ -133,7 +133,8 @@ impl Log {
                 Ok(found) if found.same_file(&tail.segment.stat) => {}
                 Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(Error::Gone { path: self.dir.clone() });
+                    self.reload(tail)?;
+                    continue;
                 }
                 Err(error) => return Err(Error::io("look at", &tail.segment.path)(error)),
             }
@@ -163,6 +164,21 @@ impl Log {
         }
     }
 
+    /// The segment is gone. If compactions retired it while we lagged, begin again from the snapshot.
+    fn reload(&self, tail: &mut Tail) -> Result<(), Error> {
+        let (_, plan) = look_beside(&*self.storage, &self.dir, &self.locks, &self.boot)?;
+        if let Some(damage) = plan.damage {
+            return Err(Error::Damaged(Box::new(damage)));
+        }
+        if plan.version.segment <= tail.segment.header.number {
+            return Err(Error::Gone { path: self.dir.clone() });
+        }
+        tail.segment = Arc::new(open_segment(&*self.storage, &self.dir, plan.version.segment)?);
+        tail.applied = plan.version;
+        self.current.store(tail.segment.clone());
+        Ok(())
+    }
+
     /// Go over to the next segment if there is one.
     fn move_on(&self, tail: &mut Tail) -> Result<bool, Error> {
         let number = tail.segment.header.number + 1;
@@ -175,8 +191,12 @@ impl Log {
         let next = Arc::new(open_segment(&*self.storage, &self.dir, number)?);
         if tail.applied.sequence() >= next.header.first {
             // What we applied beyond its first frame may not be what it repeats: begin again from what is durable.
-            tail.applied = (*self.published.load_full()).clone();
-            tail.segment = Arc::new(open_segment(&*self.storage, &self.dir, tail.applied.segment)?);
+            let published = self.published.load_full();
+            match open_segment(&*self.storage, &self.dir, published.segment) {
+                Ok(segment) => (tail.applied, tail.segment) = ((*published).clone(), Arc::new(segment)),
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => self.reload(tail)?,
+                Err(error) => return Err(error),
+            }
             self.current.store(tail.segment.clone());
             return Ok(true);
         }

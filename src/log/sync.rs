@@ -64,7 +64,7 @@ impl Log {
             if segment.file.try_lock(crate::storage::Lock::Exclusive).map_err(Error::io("lock", &segment.path))? {
                 let result = self.sync_held(segment);
                 segment.file.unlock().map_err(Error::io("unlock", &segment.path))?;
-                return result;
+                return result.and_then(|()| self.refuse_poisoned(segment));
             }
             drop(thread);
             if self.storage.uptime().saturating_sub(began) > SUSPENDED {
@@ -73,6 +73,14 @@ impl Log {
             }
             self.locks.watermark.wait_published(seen, PATIENCE);
         }
+    }
+
+    fn refuse_poisoned(&self, segment: &Segment) -> Result<(), Error> {
+        if self.locks.watermark.is_poisoned(segment.header.number) {
+            let failed = std::io::Error::other("an earlier sync of it failed; the next edit goes into a new segment");
+            return Err(Error::io("sync", &segment.path)(failed));
+        }
+        Ok(())
     }
 
     fn try_sync(&self, number: u64) -> Result<Turn, Error> {

@@ -64,7 +64,7 @@ impl ConfigFile {
         let Some(format) = format else {
             let (rule, instead) = (
                 "its name does not tell its format",
-                "name the format (`--format`), or give the file an extension such as .json",
+                "give the file an extension such as .json",
             );
             return Err(Error::Forbidden { path: real, rule, instead });
         };

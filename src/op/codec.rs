@@ -10,7 +10,7 @@
 //! payload      version (1), transaction, 0x01
 //! transaction  time, origin, key?, base?, list of ops
 //! origin       program, pid, host, kind (0 program, 1 file)
-//! base         text (16 bytes), against (16 bytes), revision
+//! base         text (16 bytes), against (16 bytes), revision, list of ops, list of paths
 //! op           its number, its fields in the order of their declaration
 //! path         list of segments: 0 and a key, or 1 and an index
 //! value        0 null, 1 false, 2 true, 3 and an integer, 4 and the text of a number, 5 and a text,
@@ -30,6 +30,7 @@ use bincode::enc::{Encoder, EncoderImpl};
 use bincode::error::{DecodeError as Fault, EncodeError};
 use bincode::{Decode, Encode, config};
 
+use super::fits::key_fits;
 use super::{Base, Op, Origin, OriginKind, Refusal, Transaction};
 use crate::limits::{DEPTH_MAX, RECORD_MAX};
 use crate::path::{Path, Segment};
@@ -57,7 +58,9 @@ impl Transaction {
     /// Appends the payload to `out`. A refusal leaves `out` as it was.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), Refusal> {
         // Whatever could not be read back is refused here, with a path to name.
-        self.ops.iter().try_for_each(Op::fits)?;
+        let own = self.base.iter().flat_map(|base| &base.own);
+        self.ops.iter().chain(own).try_for_each(Op::fits)?;
+        self.key.as_deref().map_or(Ok(()), key_fits)?;
         let start = out.len();
         out.push(VERSION);
         encode(self, out);
@@ -182,11 +185,12 @@ macro_rules! fields {
         }
     };
 }
+
 pub(crate) use fields;
 
 fields!(Transaction { time, origin, key, base, ops });
 fields!(Origin { program, pid, host, kind });
-fields!(Base { text, against, revision });
+fields!(Base { text, against, revision, own, conflicts });
 
 impl Wire for OriginKind {
     fn put(&self, to: &mut Output<'_>) {
@@ -424,3 +428,6 @@ fn take_usize(from: &mut Input<'_>) -> Result<usize, Fault> {
     let number = u64::take(from)?;
     usize::try_from(number).map_err(|_| Fault::OutsideUsizeRange(number))
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,7 +131,7 @@ fn or_absent(path: &Path, value: Option<&Value>) -> String {
 }
 
 /// A path in a sentence, where the root would be an empty word.
-fn named(path: &Path) -> String {
+pub(crate) fn named(path: &Path) -> String {
     if path.is_empty() { "the config".to_owned() } else { path.to_string() }
 }
 

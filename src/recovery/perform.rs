@@ -37,7 +37,7 @@ pub(crate) fn perform(
 ) -> Result<(), Error> {
     let dir = locks.dir();
     let mut segment = plan.version.segment;
-    let mut durable = plan.version.sequence();
+    let durable = plan.version.sequence();
     for step in &plan.steps {
         tracing::info!(%step, "recovering");
         match step {
@@ -55,10 +55,11 @@ pub(crate) fn perform(
             Step::AcceptLoss { .. } => unreachable!("a plan with damage is not performed here"),
         }
     }
-    if segment == plan.version.segment && locks.watermark.speaks_for(boot, &plan.store) {
-        durable = locks.watermark.durable().sequence;
+    if !locks.watermark.speaks_for(boot, &plan.store) {
+        locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
+    } else if segment != plan.version.segment {
+        locks.watermark.name_segment(segment, durable);
     }
-    locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
     Ok(())
 }
 
@@ -106,17 +107,15 @@ pub(crate) fn accept_loss(
     };
     segment::Segment::draft(storage, dir, next, 0, log::ZEROS_FIRST)?.publish(storage, dir, header, &[])?;
     // Until this snapshot has its name the journal is as damaged as it was; from then on it is sound.
-    let kept = plan.version.revision();
     // A text that stands for a state that cannot be had any more is no base for anything.
+    let kept = plan.version.revision();
     let has_state = |text: &&KnownText| match &text.stands_for {
         StandsFor::Snapshot(..) => true,
         StandsFor::Revision(revision) => *revision == kept,
+        StandsFor::Save(_) => false,
     };
     version.texts = plan.version.texts.iter().filter(has_state).cloned().collect();
-    let mut state_of = |stands_for: &StandsFor| match stands_for {
-        StandsFor::Snapshot(_, state) => Ok(state.clone()),
-        StandsFor::Revision(_) => Ok(plan.version.state.clone()),
-    };
+    let mut state_of = |_| Ok(plan.version.state.clone());
     let bytes = snapshot::encode(plan.store, &version, next, created, None, &mut state_of)?;
     let written = snapshot::write(storage, dir, version.revision(), &bytes)?;
     for path in given_up.iter().filter(|path| **path != written) {

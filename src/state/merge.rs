@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::lcs::{Hunk, hunks};
 use crate::limits::DEPTH_MAX;
-use crate::op::shown;
+use crate::op::{named, shown};
 use crate::path::Path;
 use crate::value::{List, Map, Value};
 
@@ -28,7 +28,7 @@ impl fmt::Debug for Conflict {
         let side =
             |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), |value| shown(&self.path, value));
         let (base, ours, theirs) = (side(&self.base), side(&self.ours), side(&self.theirs));
-        write!(f, "Conflict({}: {base} became {ours} here, {theirs} there)", self.path)
+        write!(f, "Conflict({}: {base} became {ours} here, {theirs} there)", named(&self.path))
     }
 }
 

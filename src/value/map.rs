@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::tree::{self, At, By, Tree};
+use super::tree::{self, At, By, Item, Tree};
 
 mod changes;
 #[cfg(test)]
@@ -40,7 +40,7 @@ struct Entry<V> {
     value: V,
 }
 
-impl<V> tree::Item for Entry<V> {
+impl<V> Item for Entry<V> {
     type Key = Label;
     fn key(&self) -> Label {
         self.label
@@ -54,10 +54,14 @@ struct Slot {
     label: Label,
 }
 
-impl tree::Item for Slot {
-    type Key = (u64, Label);
-    fn key(&self) -> (u64, Label) {
-        (self.hash, self.label)
+impl Item for Slot {
+    /// The hash, then the label: as one number, because comparing pairs is slower.
+    type Key = u128;
+    /// Setting the value of a key that is there, the common edit, does not touch the index.
+    const LEAF: usize = if cfg!(test) { 8 } else { 128 };
+
+    fn key(&self) -> u128 {
+        u128::from(self.hash) << 64 | u128::from(self.label)
     }
 }
 
@@ -156,16 +160,21 @@ impl<V> OrderedMap<V> {
         self.entry_hashed(key, hash(key))
     }
 
+    /// Looks the key up in the index.
     fn entry_hashed(&self, key: &str, hash: u64) -> Option<&Entry<V>> {
-        let mut label = 0;
+        let mut slot = self.slot(hash, 0)?;
         loop {
-            let slot = self.index.at_or_after((hash, label)).filter(|slot| slot.hash == hash)?;
-            let entry = self.order.get(By(slot.label))?;
+            let entry = self.order.get(By::key(slot.label))?;
             if &*entry.key == key {
                 return Some(entry);
             }
-            label = slot.label.checked_add(1)?;
+            slot = self.slot(hash, slot.label.checked_add(1)?)?;
         }
+    }
+
+    /// The first slot with this hash whose label is at least `label`.
+    fn slot(&self, hash: u64, label: Label) -> Option<&Slot> {
+        self.index.at_or_after(Slot { hash, label }.key()).filter(|slot| slot.hash == hash)
     }
 }
 
@@ -173,16 +182,40 @@ impl<V: Clone> OrderedMap<V> {
     /// The value of a key, to be changed.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut V> {
         let label = self.entry(key)?.label;
-        self.order.get_mut(By(label)).map(|entry| &mut entry.value)
+        self.order.get_mut(By::key(label)).map(|entry| &mut entry.value)
     }
 
     /// Sets the value of a key and gives back the old one. A key that was there keeps its place, a new
     /// one goes last.
     pub fn insert(&mut self, key: impl Into<Arc<str>>, value: V) -> Option<V> {
         let key = key.into();
-        if let Some(old) = self.get_mut(&key) {
-            return Some(mem::replace(old, value));
+        match self.replace(&key, value) {
+            Ok(old) => Some(old),
+            Err(value) => {
+                self.append(key, value);
+                None
+            }
         }
+    }
+
+    /// Changes the value of a key that is there, or gives the new one back.
+    fn replace(&mut self, key: &str, value: V) -> Result<V, V> {
+        if !self.index.is_empty() {
+            let Some(&Slot { label, .. }) = self.slot(hash(key), 0) else { return Err(value) };
+            // All but certainly the one: to try it as what is to be changed saves a search.
+            if let Some(entry) = self.order.get_mut(By::key(label))
+                && &*entry.key == key
+            {
+                return Ok(mem::replace(&mut entry.value, value));
+            }
+        }
+        match self.get_mut(key) {
+            Some(old) => Ok(mem::replace(old, value)),
+            None => Err(value),
+        }
+    }
+
+    fn append(&mut self, key: Arc<str>, value: V) {
         let label = match self.order.last() {
             None => START,
             Some(last) => match last.label.checked_add(STEP) {
@@ -194,7 +227,6 @@ impl<V: Clone> OrderedMap<V> {
             },
         };
         self.add(Entry { label, key, value });
-        None
     }
 
     /// Sets the value of a key, puts it before the key `before`, or last if that is not there, and gives
@@ -207,7 +239,7 @@ impl<V: Clone> OrderedMap<V> {
         let old = self.remove(&key);
         match self.label_before(before) {
             Some(label) => self.add(Entry { label, key, value }),
-            None => drop(self.insert(key, value)),
+            None => self.append(key, value),
         }
         old
     }
@@ -226,10 +258,10 @@ impl<V: Clone> OrderedMap<V> {
 
     fn add(&mut self, entry: Entry<V>) {
         if !self.index.is_empty() {
-            let slot = Slot { hash: hash(&entry.key), label: entry.label };
-            self.index.insert(By(tree::Item::key(&slot)), slot);
+            let slot = entry.slot();
+            self.index.insert(By::key(slot.key()), slot);
         }
-        self.order.insert(By(entry.label), entry);
+        self.order.insert(By::key(entry.label), entry);
         if self.index.is_empty() && self.len() > SMALL {
             self.index_all();
         }
@@ -237,12 +269,12 @@ impl<V: Clone> OrderedMap<V> {
 
     /// Takes out the entry with a label that is there.
     fn take(&mut self, label: Label) -> Option<Entry<V>> {
-        let entry = self.order.remove(By(label))?;
+        let entry = self.order.remove(By::key(label))?;
         if !self.index.is_empty() {
             if self.len() < SMALL / 2 {
                 self.index = Tree::new();
             } else {
-                self.index.remove(By((hash(&entry.key), label)));
+                self.index.remove(By::key(entry.slot().key()));
             }
         }
         Some(entry)
@@ -295,12 +327,13 @@ impl<V: Clone> OrderedMap<V> {
 
     fn relabel_one(&mut self, at: usize, label: Label) {
         let Some(mut entry) = self.order.remove(At(at)) else { return };
-        if !self.index.is_empty() {
-            let hash = hash(&entry.key);
-            self.index.remove(By((hash, entry.label)));
-            self.index.insert(By((hash, label)), Slot { hash, label });
-        }
+        let old = entry.slot();
         entry.label = label;
+        if !self.index.is_empty() {
+            let new = Slot { label, ..old };
+            self.index.remove(By::key(old.key()));
+            self.index.insert(By::key(new.key()), new);
+        }
         self.order.insert(At(at), entry);
     }
 
@@ -316,11 +349,15 @@ impl<V: Clone> OrderedMap<V> {
 /// The slots of these keys, in their order.
 fn indexed<'a>(keys: impl Iterator<Item = (&'a str, Label)>) -> Vec<Slot> {
     let mut slots: Vec<Slot> = keys.map(|(key, label)| Slot { hash: hash(key), label }).collect();
-    slots.sort_unstable_by_key(tree::Item::key);
+    slots.sort_unstable_by_key(Slot::key);
     slots
 }
 
 impl<V> Entry<V> {
+    fn slot(&self) -> Slot {
+        Slot { hash: hash(&self.key), label: self.label }
+    }
+
     fn pair(&self) -> (&str, &V) {
         (&self.key, &self.value)
     }

@@ -71,7 +71,9 @@ impl<T> Seq<T> {
 impl<T: Clone> Seq<T> {
     /// The item at a place, to be changed.
     pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        self.get(at)?; // Nothing is copied for nothing.
+        if at >= self.len() {
+            return None; // Nothing is copied for nothing.
+        }
         self.tree.get_mut(At(at)).map(|element| &mut element.0)
     }
 

@@ -13,15 +13,39 @@ use std::{mem, slice, sync::Arc};
 /// What a tree holds.
 pub(super) trait Item {
     /// What the items are in order of; `()` where their place is all they have.
-    type Key: Ord + Copy;
+    type Key: Key;
+    /// The most items in one leaf. Copying a leaf is most of what an edit costs while an old version
+    /// lives. (Few in unit tests, so that small cases make high trees.)
+    const LEAF: usize = if cfg!(test) { 4 } else { 32 };
+
     fn key(&self) -> Self::Key;
 }
 
-/// The most entries in one node. Copying a node is what an edit costs while an old version lives.
-/// (Narrow in unit tests, so that small cases make high trees.)
-const WIDTH: usize = if cfg!(test) { 4 } else { 32 };
-/// A node this narrow is merged into a neighbour if they fit.
-const NARROW: usize = WIDTH / 4;
+/// The most children of one branch.
+const BRANCH: usize = if cfg!(test) { 4 } else { 32 };
+
+pub(super) trait Key: Ord + Copy {
+    /// Where about the key lies among all that there could be: rises as keys do.
+    fn point(self) -> u64;
+}
+
+impl Key for () {
+    fn point(self) -> u64 {
+        0
+    }
+}
+
+impl Key for u64 {
+    fn point(self) -> u64 {
+        self
+    }
+}
+
+impl Key for u128 {
+    fn point(self) -> u64 {
+        (self >> 64) as u64
+    }
+}
 
 pub(super) struct Tree<T: Item> {
     root: Option<Arc<Node<T>>>,
@@ -67,16 +91,67 @@ impl<T: Item> Seek<T> for At {
 }
 
 /// The item with a key, or the place where it would go.
+///
+/// Keys tend to be spread evenly, so the search begins where the key should be if they were: that is
+/// often the only line of memory that it touches in a node.
 #[derive(Clone, Copy)]
-pub(super) struct By<K>(pub K);
+pub(super) struct By<K> {
+    key: K,
+    /// Between which points the keys of this node lie.
+    low: u64,
+    high: u64,
+}
+
+impl<K: Key> By<K> {
+    pub fn key(key: K) -> Self {
+        By { key, low: 0, high: u64::MAX }
+    }
+
+    /// How many of `entries` are `below` the key, which are the first of them.
+    fn count_below<X>(self, entries: &[X], below: impl Fn(&X) -> bool) -> usize {
+        let share = self.key.point().saturating_sub(self.low) as f64 / (self.high - self.low).max(1) as f64;
+        let mut at = ((share * entries.len() as f64) as usize).min(entries.len() - 1);
+        let (mut from, mut to) = (0, entries.len());
+        let mut reach = 1;
+        if below(&entries[at]) {
+            from = at + 1;
+            while from + reach <= to {
+                at = from + reach - 1;
+                if !below(&entries[at]) {
+                    to = at;
+                    break;
+                }
+                from = at + 1;
+                reach *= 2;
+            }
+        } else {
+            to = at;
+            while from + reach <= to {
+                at = to - reach;
+                if below(&entries[at]) {
+                    from = at + 1;
+                    break;
+                }
+                to = at;
+                reach *= 2;
+            }
+        }
+        from + entries[from..to].partition_point(below)
+    }
+}
 
 impl<T: Item> Seek<T> for By<T::Key> {
     fn descend(&mut self, children: &[Child<T>]) -> usize {
-        children.partition_point(|child| child.first <= self.0).saturating_sub(1)
+        let i = children.partition_point(|child| child.first <= self.key).saturating_sub(1);
+        self.low = children[i].first.point();
+        if let Some(next) = children.get(i + 1) {
+            self.high = next.first.point();
+        }
+        i
     }
 
     fn slot(self, items: &[T]) -> usize {
-        items.partition_point(|item| item.key() < self.0)
+        self.count_below(items, |item| item.key() < self.key)
     }
 }
 
@@ -116,15 +191,15 @@ impl<T: Item> Tree<T> {
     /// The first item whose key is at least `key`.
     pub fn at_or_after(&self, key: T::Key) -> Option<&T> {
         let mut node = self.root.as_ref()?;
+        let mut seek = By::key(key);
         let mut next = None; // The subtree after the one that we are in.
         loop {
             match &**node {
                 Node::Leaf(items) => {
-                    let slot = By(key).slot(items);
-                    return items.get(slot).or_else(|| next.map(Node::first));
+                    return items.get(seek.slot(items)).or_else(|| next.map(Node::first));
                 }
                 Node::Branch(children) => {
-                    let i = By(key).descend(children);
+                    let i = seek.descend(children);
                     next = children.get(i + 1).map(|child| &*child.node).or(next);
                     node = &children[i].node;
                 }
@@ -135,12 +210,12 @@ impl<T: Item> Tree<T> {
     /// How many items have a key below `key`.
     pub fn rank(&self, key: T::Key) -> usize {
         let Some(mut node) = self.root.as_ref() else { return 0 };
-        let mut before = 0;
+        let (mut seek, mut before) = (By::key(key), 0);
         loop {
             match &**node {
-                Node::Leaf(items) => return before + By(key).slot(items),
+                Node::Leaf(items) => return before + seek.slot(items),
                 Node::Branch(children) => {
-                    let i = By(key).descend(children);
+                    let i = seek.descend(children);
                     before += children[..i].iter().map(|child| child.len).sum::<usize>();
                     node = &children[i].node;
                 }
@@ -253,7 +328,7 @@ impl<T: Item> FromIterator<T> for Tree<T> {
         let mut items = items.into_iter();
         let mut level = Vec::new();
         loop {
-            let leaf: Vec<T> = items.by_ref().take(WIDTH).collect();
+            let leaf: Vec<T> = items.by_ref().take(T::LEAF).collect();
             if leaf.is_empty() {
                 break;
             }
@@ -261,9 +336,9 @@ impl<T: Item> FromIterator<T> for Tree<T> {
         }
         while level.len() > 1 {
             let mut children = level.into_iter();
-            level = Vec::with_capacity(children.len().div_ceil(WIDTH));
+            level = Vec::with_capacity(children.len().div_ceil(BRANCH));
             while children.len() > 0 {
-                let branch = children.by_ref().take(WIDTH).collect();
+                let branch = children.by_ref().take(BRANCH).collect();
                 level.push(Child::new(Arc::new(Node::Branch(branch))));
             }
         }
@@ -283,6 +358,13 @@ impl<T: Item> Node<T> {
         match self {
             Node::Leaf(items) => items.len(),
             Node::Branch(children) => children.len(),
+        }
+    }
+
+    fn max_width(&self) -> usize {
+        match self {
+            Node::Leaf(_) => T::LEAF,
+            Node::Branch(_) => BRANCH,
         }
     }
 
@@ -318,7 +400,7 @@ impl<T: Item + Clone> Node<T> {
         match self {
             Node::Leaf(items) => {
                 let slot = seek.slot(items);
-                put(items, slot, item, edge).map(Node::Leaf)
+                put(items, slot, item, T::LEAF, edge).map(Node::Leaf)
             }
             Node::Branch(children) => {
                 let i = seek.descend(children);
@@ -329,7 +411,7 @@ impl<T: Item + Clone> Node<T> {
                 child.len += 1;
                 let right = Child::new(Arc::new(split?));
                 child.len -= right.len;
-                put(children, i + 1, right, edge).map(Node::Branch)
+                put(children, i + 1, right, BRANCH, edge).map(Node::Branch)
             }
         }
     }
@@ -347,7 +429,7 @@ impl<T: Item + Clone> Node<T> {
                     children.remove(i);
                 } else {
                     child.first = node.first_key();
-                    if node.width() <= NARROW {
+                    if node.width() <= node.max_width() / 4 {
                         merge(children, i);
                     }
                 }
@@ -357,13 +439,14 @@ impl<T: Item + Clone> Node<T> {
     }
 }
 
-/// Inserts into the entries of a node; if they are full, gives back the right part of the two.
-fn put<X>(entries: &mut Vec<X>, at: usize, entry: X, edge: bool) -> Option<Vec<X>> {
+/// Inserts into the entries of a node, at most `max`; if they are full, gives back the right part of the
+/// two that it takes.
+fn put<X>(entries: &mut Vec<X>, at: usize, entry: X, max: usize, edge: bool) -> Option<Vec<X>> {
     let len = entries.len();
-    if len < WIDTH {
+    if len < max {
         if len == entries.capacity() {
-            // Doubling, but never beyond what a node can hold.
-            entries.reserve_exact(len.max(2).min(WIDTH - len));
+            // In smaller steps than `Vec` would take: there are many nodes, and most stop growing.
+            entries.reserve_exact((len / 4).max(4).min(max - len));
         }
         entries.insert(at, entry);
         return None;
@@ -372,11 +455,13 @@ fn put<X>(entries: &mut Vec<X>, at: usize, entry: X, edge: bool) -> Option<Vec<X
         // Growing at the end is the common way to grow: it leaves full nodes behind.
         return Some(vec![entry]);
     }
-    let mut right = entries.split_off(WIDTH / 2);
-    if at <= WIDTH / 2 {
+    let half = max / 2;
+    let mut right = entries.split_off(half);
+    entries.shrink_to(half + half / 2);
+    if at <= half {
         entries.insert(at, entry);
     } else {
-        right.insert(at - WIDTH / 2, entry);
+        right.insert(at - half, entry);
     }
     Some(right)
 }
@@ -384,7 +469,7 @@ fn put<X>(entries: &mut Vec<X>, at: usize, entry: X, edge: bool) -> Option<Vec<X
 /// Merges child `i` with a neighbour if one node can hold both.
 fn merge<T: Item + Clone>(children: &mut Vec<Child<T>>, i: usize) {
     let fits = |left: usize| match children.get(left..left + 2) {
-        Some([a, b]) => a.node.width() + b.node.width() <= WIDTH,
+        Some([a, b]) => a.node.width() + b.node.width() <= a.node.max_width(),
         _ => false,
     };
     let left = match i.checked_sub(1) {
@@ -584,7 +669,7 @@ impl<T: Item> Tree<T> {
     /// Checks what this module promises of every tree.
     pub fn assert_sound(&self) {
         fn check<T: Item>(node: &Node<T>) -> (usize, T::Key, Height) {
-            assert!((1..=WIDTH).contains(&node.width()), "a node of {} entries", node.width());
+            assert!((1..=node.max_width()).contains(&node.width()), "a node of {} entries", node.width());
             match node {
                 Node::Leaf(items) => (items.len(), items[0].key(), 0),
                 Node::Branch(children) => {

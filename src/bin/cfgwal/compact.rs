@@ -29,9 +29,7 @@ pub fn run(args: &Compact, context: &Context, out: &mut Terminal) -> Result<Exit
     let file = context.file()?;
     if args.dry_run {
         // No ops: what remains is what the file lacks.
-        let view = context.view()?;
-        let preview = view.preview(Transaction::new(), None)?;
-        return difference::show(&preview, view.format(), &file, out);
+        return difference::dry_run(Transaction::new(), None, &file, out);
     }
     let progress = Progress::start(out, format!("compacting {}", file.display()));
     let journal = context.journal()?;
@@ -63,6 +61,12 @@ fn to_value(done: &Compaction) -> Value {
     ]
     .into_iter()
     .collect()
+}
+
+/// `1 segment`, `2 segments`.
+pub fn count(number: impl TryInto<u64>, what: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Bytes for people: `351 KiB`.

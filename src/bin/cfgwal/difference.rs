@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use cfgwal::document::{self, Format};
-use cfgwal::{MASK, Map, Preview, Value};
+use cfgwal::{Behind, Error, FileStatus, MASK, Map, Preview, Transaction, Value, View};
 use clap::builder::styling::AnsiColor;
 use similar::{ChangeTag, TextDiff};
 
@@ -19,13 +19,37 @@ const LONG: usize = 400;
 /// How much of the unchanged ends stays.
 const AROUND: usize = 60;
 
+/// The config as an edit would find it. What an edit would refuse, is refused here.
+pub fn look(file: &Path) -> Result<View, Failure> {
+    let view = View::open_or_empty(file)?;
+    if let Some(damage) = view.damage() {
+        return Err(Error::Damaged(Box::new(damage.clone())).into());
+    }
+    match view.file_status() {
+        FileStatus::Behind { why: Behind::Invalid(invalid), .. } => {
+            Err(Error::Invalid { path: view.status().path, invalid: invalid.clone() }.into())
+        }
+        _ => Ok(view),
+    }
+}
+
 /// Prints what an edit would do. Nothing is printed for no change, as `diff` does it.
-pub fn show(preview: &Preview, format: Format, file: &Path, out: &mut Terminal) -> Result<Exit, Failure> {
+pub fn dry_run(
+    edit: Transaction,
+    expected: Option<u64>,
+    file: &Path,
+    out: &mut Terminal,
+) -> Result<Exit, Failure> {
+    let view = look(file)?;
+    let preview = view.preview(edit, expected)?;
+    if let Some(why) = held_back(&view) {
+        out.warn(&format!("the edit would be logged, but {} would not show it: {why}; {}", file.display(), why.advice()));
+    }
     if out.json() {
-        out.value(&to_value(preview, format, file, out)?)?;
+        out.value(&to_value(&preview, &view, file, out)?)?;
         return Ok(Exit::Done);
     }
-    let (before, after) = texts(preview.before.as_deref(), &preview.after, format, out.show_secrets())?;
+    let (before, after) = shown(&preview, &view, out)?;
     for (colour, line) in lines(&before, &after, file, preview.revision, out.is_watched()) {
         match colour {
             Some(colour) => out.coloured(colour, &line)?,
@@ -36,18 +60,36 @@ pub fn show(preview: &Preview, format: Format, file: &Path, out: &mut Terminal) 
 }
 
 /// The same for programs.
-pub fn to_value(preview: &Preview, format: Format, file: &Path, out: &Terminal) -> Result<Value, Failure> {
-    let (before, after) = texts(preview.before.as_deref(), &preview.after, format, out.show_secrets())?;
+pub fn to_value(preview: &Preview, view: &View, file: &Path, out: &Terminal) -> Result<Value, Failure> {
+    let (before, after) = shown(preview, view, out)?;
     let lines = lines(&before, &after, file, preview.revision, false);
     let diff: String = lines.iter().flat_map(|(_, line)| [line.as_str(), "\n"]).collect();
     let mut fields = vec![
         ("revision", Value::from(preview.revision)),
-        ("changed", Value::from(preview.before.as_deref() != Some(&preview.after))),
+        ("changed", Value::from(!lines.is_empty())),
         ("diff", Value::from(diff)),
     ];
     let value = preview.results.iter().rev().find_map(Option::as_ref);
     fields.extend(value.map(|value| ("value", value.clone())));
     Ok(fields.into_iter().collect())
+}
+
+/// What keeps the file from showing any edit.
+fn held_back(view: &View) -> Option<&Behind> {
+    match view.file_status() {
+        // A hand edit is taken over, and what was pending is written with the edit.
+        FileStatus::Behind { why: Behind::Pending | Behind::EditedByHand, .. } => None,
+        FileStatus::Behind { why, .. } => Some(why),
+        FileStatus::Current { .. } => None,
+    }
+}
+
+/// The file's text before and after. A file that is held back stays as it is.
+fn shown(preview: &Preview, view: &View, out: &Terminal) -> Result<(String, String), Failure> {
+    if held_back(view).is_some() {
+        return Ok((String::new(), String::new()));
+    }
+    texts(preview.before.as_deref(), &preview.after, view.status().format, out.show_secrets())
 }
 
 /// Both texts, fit to be shown. A file that does not exist yet has none.

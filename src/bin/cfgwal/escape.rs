@@ -1,10 +1,11 @@
 //! Makes text from files safe for a terminal.
 //!
 //! A config is written by many hands. What a value says must not move the cursor, retitle the window, hide
-//! itself or show its letters in another order: control characters (C0, DEL, C1), those that steer the
-//! direction of text and those that end a line are spelled out.
+//! itself or show its letters in another order.
 
 use std::borrow::Cow;
+
+use cfgwal::is_treacherous;
 
 /// How a dangerous character is spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +18,9 @@ pub enum Spelling {
     Json,
 }
 
-/// The text with every dangerous character spelled out.
+/// The text with every treacherous character spelled out.
 pub fn escape(text: &str, spelling: Spelling) -> Cow<'_, str> {
-    let spelled = |c: char| is_dangerous(c) && (spelling == Spelling::Line || !matches!(c, '\n' | '\t'));
+    let spelled = |c: char| is_treacherous(c) && (spelling == Spelling::Line || !matches!(c, '\n' | '\t'));
     if !text.contains(spelled) {
         return Cow::Borrowed(text);
     }
@@ -27,7 +28,7 @@ pub fn escape(text: &str, spelling: Spelling) -> Cow<'_, str> {
     for c in text.chars() {
         match c {
             c if !spelled(c) => safe.push(c),
-            // All dangerous characters are below U+10000, so four digits are enough for JSON.
+            // All treacherous characters are below U+10000, so four digits are enough for JSON.
             c if spelling == Spelling::Json => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
             '\n' | '\r' | '\t' => safe.extend(c.escape_default()),
             c => safe.extend(c.escape_unicode()),
@@ -36,22 +37,13 @@ pub fn escape(text: &str, spelling: Spelling) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-fn is_dangerous(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' // marks of direction
-            | '\u{2028}' | '\u{2029}' // line and paragraph separator
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // embeddings, overrides, isolates
-            | '\u{feff}') // invisible
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn no_dangerous_character_survives_in_any_spelling() {
-        for c in ('\0'..='\u{ffff}').filter(|c| is_dangerous(*c)) {
+    fn no_treacherous_character_survives_in_any_spelling() {
+        for c in (char::MIN..=char::MAX).filter(|c| is_treacherous(*c)) {
             for spelling in [Spelling::Line, Spelling::Text, Spelling::Json] {
                 let text = format!("a{c}b");
                 let safe = escape(&text, spelling);

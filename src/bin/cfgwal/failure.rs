@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use cfgwal::{Error, Path, Refusal, Value};
+use cfgwal::{Damage, Error, Path, Refusal, Value};
 
 use crate::exit::Exit;
 
@@ -157,14 +157,7 @@ fn describe(error: &Error, fields: &mut Vec<(&'static str, Value)>) {
             ("line", Value::from(invalid.line)),
             ("column", Value::from(invalid.column)),
         ]),
-        Error::Damaged(damage) => {
-            fields.extend([
-                ("path", text(&damage.file)),
-                ("offset", Value::from(damage.offset)),
-                ("first_revision", Value::from(damage.first_revision)),
-            ]);
-            fields.extend(damage.last_revision.map(|last| ("last_revision", Value::from(last))));
-        }
+        Error::Damaged(found) => fields.push(("damage", damage(found))),
         Error::Unpatchable { path, revision, .. } => {
             fields.extend([("path", text(path)), ("revision", Value::from(*revision))]);
         }
@@ -181,10 +174,25 @@ fn describe(error: &Error, fields: &mut Vec<(&'static str, Value)>) {
     }
 }
 
-fn text(path: &std::path::Path) -> Value {
+/// A damaged place.
+pub fn damage(damage: &Damage) -> Value {
+    [
+        ("file", text(&damage.file)),
+        ("offset", Value::from(damage.offset)),
+        ("first_revision", Value::from(damage.first_revision)),
+        ("last_revision", Value::from(damage.last_revision)),
+        ("fault", Value::from(damage.fault.to_string())),
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// A file's name; what of it is no text is shown as well as can be.
+pub fn text(path: &std::path::Path) -> Value {
     Value::from(path.to_string_lossy().as_ref())
 }
 
-fn milliseconds(duration: std::time::Duration) -> Value {
+/// A time span.
+pub fn milliseconds(duration: std::time::Duration) -> Value {
     Value::from(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

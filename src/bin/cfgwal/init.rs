@@ -8,7 +8,7 @@ use clap::Args;
 use crate::context::Context;
 use crate::edits::settle;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, text};
 use crate::terminal::Terminal;
 
 /// Give a config file its journal, or create both
@@ -31,53 +31,21 @@ pub struct Init {
 pub fn run(args: Init, context: Context, out: &mut Terminal) -> Result<Exit, Failure> {
     let context = context.about(args.config);
     let file = context.file()?;
-    let found = match View::open(&file) {
-        Ok(view) if view.has_journal() => Found::Journal,
-        Ok(_) => Found::File,
-        Err(Error::Missing { .. }) => Found::Nothing,
+    // What is done, in the words of programs, of who did it and of who would.
+    let (done, did, would) = match View::open(&file) {
+        Ok(view) if view.status().journal.is_some() => ("nothing", "has a journal already", "has a journal already"),
+        Ok(_) => ("adopted", "adopted as it is", "would be adopted as it is"),
+        Err(Error::Missing { .. }) => ("created", "created", "would be created"),
         Err(error) => return Err(error.into()),
     };
-    let journal = if args.dry_run || found == Found::Journal { None } else { Some(context.journal()?) };
-    let (did, would) = match found {
-        Found::Journal => ("has a journal already", "has a journal already"),
-        Found::File => ("adopted as it is", "would be adopted as it is"),
-        Found::Nothing => ("created", "would be created"),
-    };
+    if !args.dry_run && done != "nothing" {
+        settle(context.journal()?, &context, out)?;
+    }
     if out.json() {
-        let fields = [
-            ("file", Value::from(file.to_string_lossy().as_ref())),
-            ("did", Value::from(if args.dry_run { "nothing" } else { found.deed() })),
-            ("found", Value::from(found.name())),
-        ];
+        let fields = [("file", text(&file)), ("done", Value::from(done)), ("dry_run", Value::from(args.dry_run))];
         out.value(&fields.into_iter().collect())?;
     } else {
         out.chat(&format!("{} {}", file.display(), if args.dry_run { would } else { did }))?;
     }
-    journal.map_or(Ok(Exit::Done), |journal| settle(journal, &context, out))
-}
-
-/// What there was before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Journal,
-    File,
-    Nothing,
-}
-
-impl Found {
-    fn name(self) -> &'static str {
-        match self {
-            Found::Journal => "journal",
-            Found::File => "file",
-            Found::Nothing => "nothing",
-        }
-    }
-
-    fn deed(self) -> &'static str {
-        match self {
-            Found::Journal => "nothing",
-            Found::File => "adopted",
-            Found::Nothing => "created",
-        }
-    }
+    Ok(Exit::Done)
 }

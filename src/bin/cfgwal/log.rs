@@ -24,6 +24,7 @@ const SHOWN: usize = 200;
 Examples:
   cfgwal log -n 10
   cfgwal log mcpServers.github --since 2h
+  cfgwal log --conflicts
   cfgwal log --since 2026-11-20 --json")]
 pub struct Log {
     /// Only what touched this
@@ -31,6 +32,9 @@ pub struct Log {
     /// Only the N newest
     #[arg(short = 'n', value_name = "N")]
     count: Option<usize>,
+    /// Only hand edits that changed what a program had changed at the same time
+    #[arg(long)]
+    conflicts: bool,
     /// Only since then: how long ago (2h, 3 days) or a date or time
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Timestamp>,
@@ -39,10 +43,12 @@ pub struct Log {
 pub fn run(args: &Log, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
     let path = args.path.as_deref().map(arguments::path).transpose()?;
     let view = context.view()?;
-    let history = view.history()?;
+    // No journal, no history.
+    let history = if view.status().journal.is_some() { view.history()? } else { Vec::new() };
     let wanted = history
         .iter()
         .rev()
+        .filter(|entry| !args.conflicts || !conflicts(&entry.transaction).is_empty())
         .filter(|entry| args.since.is_none_or(|since| time(&entry.transaction) >= since))
         .filter(|entry| path.as_ref().is_none_or(|path| entry.transaction.ops.iter().any(|op| touches(op, path))))
         .take(args.count.unwrap_or(usize::MAX));
@@ -65,7 +71,18 @@ fn print(entry: &Entry, out: &mut Terminal) -> Result<(), Failure> {
     };
     let key = key.as_ref().map_or(String::new(), |key| format!(", id {key}"));
     out.line(&format!("{}  {at}  {who}{key}", entry.revision))?;
-    ops.iter().try_for_each(|op| out.line(&format!("    {}", describe(op, out.show_secrets()))))
+    for op in ops {
+        out.line(&format!("    {}", describe(op, out.show_secrets())))?;
+    }
+    for path in conflicts(&entry.transaction) {
+        out.line(&format!("    conflict at {path}: a program had changed it too, the person's value counts"))?;
+    }
+    Ok(())
+}
+
+/// Where a hand edit and the programs changed the same.
+fn conflicts(transaction: &Transaction) -> &[Path] {
+    transaction.base.as_ref().map_or(&[], |base| &base.conflicts)
 }
 
 fn time(transaction: &Transaction) -> Timestamp {
@@ -133,6 +150,10 @@ fn to_value(entry: &Entry, show_secrets: bool) -> Value {
         ("origin", who),
     ];
     fields.extend(key.as_ref().map(|key| ("key", Value::from(key.as_str()))));
+    let conflicts = conflicts(&entry.transaction);
+    if !conflicts.is_empty() {
+        fields.push(("conflicts", conflicts.iter().map(|path| Value::from(path.to_string())).collect()));
+    }
     fields.push(("ops", Value::from(ops.iter().map(|op| object(op_fields(op, show_secrets))).collect::<Vec<_>>())));
     object(fields)
 }

@@ -1,7 +1,7 @@
-//! What the commands that only read have in common: they see a hand edit, write nothing, wait for nobody,
-//! and go on over damage with what is intact.
+//! What the commands that only read have in common: they see a hand edit as an edit would find it, write nothing, wait
+//! for nobody, and go on over damage with what is intact.
 
-use cfgwal::{HandEdit, State, View};
+use cfgwal::{Behind, Error, FileStatus, State, View};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -11,9 +11,9 @@ use crate::terminal::Terminal;
 /// The config at a revision, or the newest. Says so if the file itself cannot be read at the moment.
 pub fn open(context: &Context, at: Option<u64>, out: &Terminal) -> Result<(View, State), Failure> {
     let view = context.view()?;
-    if let Some(HandEdit::Invalid(invalid)) = view.hand_edit() {
-        let file = context.file()?;
-        out.warn(&format!("{} does not parse, so this is what the journal has: {invalid}", file.display()));
+    if let FileStatus::Behind { why: why @ (Behind::Invalid(_) | Behind::Shrunk), .. } = view.file_status() {
+        let (file, advice) = (context.file()?, why.advice());
+        out.warn(&format!("{}: {why}\nwhat is read is what the journal has; {advice}", file.display()));
     }
     let state = match at {
         Some(revision) => view.at(revision)?,
@@ -25,7 +25,7 @@ pub fn open(context: &Context, at: Option<u64>, out: &Terminal) -> Result<(View,
 /// Ends the command: with the damage that was found, if any.
 pub fn finish(view: &View) -> Result<Exit, Failure> {
     match view.damage() {
-        Some(damage) => Err(Failure::Partial(damage.clone())),
+        Some(damage) => Err(Failure::Partial(Error::Damaged(Box::new(damage.clone())))),
         None => Ok(Exit::Done),
     }
 }

@@ -1,13 +1,18 @@
 //! `cfgwal recover`
 
-use cfgwal::{Journal, Plan, RecoverOptions, Value};
+use std::path::Path;
+
+use cfgwal::{Journal, Plan, RecoverOptions, TornTail, Value};
 use clap::Args;
 
 use crate::context::Context;
+use crate::edits::behind;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::progress::Progress;
+use crate::status::{file_fields, file_line};
 use crate::terminal::Terminal;
+use crate::verify::{findings, no_journal};
 
 /// Repair what a crash left behind, and bring the file up to date
 ///
@@ -25,41 +30,81 @@ pub struct Recover {
     /// Go on without the acknowledged records that cannot be read
     #[arg(long)]
     accept_loss: bool,
-    /// Take the file as it is, though it dropped most of the config or is in nobody's name
+    /// Write a config file anew that someone removed
     #[arg(long)]
     accept_file: bool,
 }
 
 pub fn run(args: &Recover, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
-    // Looking where there is no journal is no mistake; repairing one that is not named is.
+    // Looking where there is no journal is no mistake; repairing what is not named is one.
     let file = match context.find()? {
-        None if args.dry_run => {
-            out.chat("no journal here, so nothing to recover")?;
-            return Ok(Exit::Done);
-        }
+        None if args.dry_run => return no_journal("recover", out).map(|()| Exit::Done),
         _ => context.file()?,
     };
     let progress = Progress::start(out, format!("recovering {}", file.display()));
-    let plan = if args.dry_run {
-        Journal::plan_recovery(&file)?
-    } else {
-        let options = RecoverOptions {
-            accept_loss: args.accept_loss,
-            accept_file: args.accept_file,
-            lock_timeout: context.lock_timeout,
-        };
-        Journal::recover(&file, options)?
+    let found = Journal::plan_recovery(&file)?;
+    let Some(plan) = found else {
+        // Neither file nor journal is another thing than no journal.
+        context.view()?;
+        return no_journal("recover", out).map(|()| Exit::Done);
     };
+    if args.dry_run {
+        drop(progress);
+        print(&plan, out)?;
+        return Ok(if plan.is_clean() { Exit::Done } else { Exit::Damaged });
+    }
+    recover(args, context, &file, progress, out)
+}
+
+fn recover(
+    args: &Recover,
+    context: &Context,
+    file: &Path,
+    progress: Progress,
+    out: &mut Terminal,
+) -> Result<Exit, Failure> {
+    let mut options = RecoverOptions::default();
+    options.accept_loss = args.accept_loss;
+    options.accept_file = args.accept_file;
+    options.lock_timeout = context.lock_timeout;
+    let (plan, status) = Journal::recover(file, &options)?;
     drop(progress);
     print(&plan, out)?;
-    Ok(if args.dry_run && !plan.is_clean() { Exit::Damaged } else { Exit::Done })
+    match behind(file.to_owned(), &status) {
+        Some(behind) => return Err(behind),
+        None if out.json() => {}
+        None => out.chat(&format!("done      the file is {}", file_line(&status)))?,
+    }
+    Ok(Exit::Done)
 }
 
 fn print(plan: &Plan, out: &mut Terminal) -> Result<(), Failure> {
-    if !out.json() {
-        return plan.to_string().lines().try_for_each(|line| out.line(line));
+    if out.json() {
+        return out.value(&to_value(plan));
     }
-    let steps: Vec<_> = plan.steps().iter().map(|step| Value::from(step.to_string())).collect();
-    let fields = [("clean", Value::from(plan.is_clean())), ("steps", Value::from(steps))];
-    out.value(&fields.into_iter().collect())
+    plan.to_string().lines().try_for_each(|line| out.line(line))
+}
+
+fn to_value(plan: &Plan) -> Value {
+    let torn = |torn: &TornTail| -> Value {
+        let fields =
+            [("file", failure::text(&torn.file)), ("offset", Value::from(torn.offset)), ("bytes", Value::from(torn.len))];
+        fields.into_iter().collect()
+    };
+    let file: Value = file_fields(plan.file_status()).into_iter().collect();
+    let segments: Value = plan.segments().iter().map(Value::from).collect();
+    [
+        ("clean", Value::from(plan.is_clean())),
+        ("revision", Value::from(plan.revision())),
+        ("snapshot", Value::from(plan.snapshot_revision())),
+        ("records", Value::from(plan.records())),
+        ("segments", segments),
+        ("file", file),
+        ("torn", Value::from(plan.torn().map(torn))),
+        ("damage", Value::from(plan.damage().map(failure::damage))),
+        ("findings", findings(plan.findings())),
+        ("steps", plan.steps().iter().map(|step| Value::from(step.to_string())).collect()),
+    ]
+    .into_iter()
+    .collect()
 }

@@ -1,12 +1,14 @@
 //! `cfgwal status`
 
-use cfgwal::{FileStatus, HandEdit, Value, View};
+use std::path::Path;
+
+use cfgwal::{FileStatus, Value, View};
 use clap::Args;
 
-use crate::compact::size;
+use crate::compact::{count, size};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, milliseconds, text};
 use crate::reading;
 use crate::terminal::Terminal;
 
@@ -24,94 +26,88 @@ pub fn run(context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
     let file = context.file()?;
     let view = View::open(&file)?;
     let status = view.status();
-    let by_hand = match view.hand_edit() {
-        None => None,
-        Some(HandEdit::Invalid(invalid)) => Some(format!("does not parse: {invalid}")),
-        Some(_) => Some("was edited by hand; the next edit takes that in".to_owned()),
-    };
     if out.json() {
-        out.value(&to_value(&file, &status, by_hand.as_deref()))?;
+        out.value(&to_value(&file, &status))?;
     } else {
-        print(&file, &status, by_hand.as_deref(), out)?;
+        print(&file, &status, out)?;
     }
     reading::finish(&view)
 }
 
-fn print(file: &std::path::Path, status: &cfgwal::Status, by_hand: Option<&str>, out: &mut Terminal) -> Result<(), Failure> {
-    let shows = match &status.file {
-        FileStatus::Current { revision } => format!("current, shows revision {revision}"),
-        FileStatus::Behind { shows: Some(shows), why, .. } => {
-            format!("shows revision {shows}: {why}; {}", why.advice())
-        }
-        FileStatus::Behind { shows: None, why, .. } => format!("{why}; {}", why.advice()),
-    };
+fn print(file: &Path, status: &cfgwal::Status, out: &mut Terminal) -> Result<(), Failure> {
     out.line(&format!("file      {} ({})", file.display(), status.format.name()))?;
-    out.line(&format!("          {shows}"))?;
-    for line in by_hand.iter().flat_map(|text| text.lines()) {
+    for line in file_line(&status.file).lines() {
         out.line(&format!("          {line}"))?;
     }
-    out.line(&format!("revision  {}, durable {}", status.revision, status.durable))?;
-    out.line(&format!("journal   {}", status.journal.display()))?;
-    out.line(&format!(
-        "log       {}, {} records, {} segments",
-        size(status.log_bytes),
-        status.log_records,
-        status.segments
-    ))?;
-    out.line(&match status.snapshot_revision {
-        Some(revision) => format!("snapshot  revision {revision}, {}", size(status.snapshot_bytes)),
-        None => "snapshot  none".to_owned(),
+    let Some(journal) = &status.journal else {
+        return out.line("journal   none yet; the first edit makes it");
+    };
+    out.line(&format!("revision  {}, durable", status.revision))?;
+    out.line(&format!("journal   {}", journal.display()))?;
+    let (records, segments) = (count(status.log_records, "record"), count(status.segments, "segment"));
+    out.line(&format!("log       {} in {segments}, {records} since the snapshot", size(status.log_bytes)))?;
+    out.line(&match status.snapshot {
+        Some((revision, bytes)) => format!("snapshot  revision {revision}, {}", size(bytes)),
+        None => "snapshot  none that can be read".to_owned(),
     })?;
-    out.line(&match &status.lock {
+    out.line(&match &status.holder {
         Some(holder) => format!("lock      {holder}"),
         None => "lock      free".to_owned(),
     })
 }
 
-fn to_value(file: &std::path::Path, status: &cfgwal::Status, by_hand: Option<&str>) -> Value {
-    let object = |fields: Vec<(&str, Value)>| -> Value { fields.into_iter().collect() };
-    let shows = match &status.file {
+/// What the file shows, for people.
+pub fn file_line(status: &FileStatus) -> String {
+    match status {
+        FileStatus::Current { revision } => format!("current: shows revision {revision}"),
+        FileStatus::Behind { shows: Some(shows), revision, why } => {
+            format!("shows revision {shows} of {revision}: {why}; {}", why.advice())
+        }
+        FileStatus::Behind { shows: None, revision, why } => {
+            format!("does not show revision {revision}: {why}; {}", why.advice())
+        }
+    }
+}
+
+/// What the file shows, for programs.
+pub fn file_fields(status: &FileStatus) -> Vec<(&'static str, Value)> {
+    match status {
         FileStatus::Current { revision } => {
-            vec![("current", Value::from(by_hand.is_none())), ("shows", Value::from(*revision))]
+            vec![("current", Value::from(true)), ("shows", Value::from(*revision))]
         }
         FileStatus::Behind { shows, why, .. } => vec![
             ("current", Value::from(false)),
             ("shows", Value::from(*shows)),
             ("why", Value::from(why.to_string())),
         ],
-    };
-    let snapshot = status.snapshot_revision.map_or(Value::Null, |revision| {
-        object(vec![("revision", Value::from(revision)), ("bytes", Value::from(status.snapshot_bytes))])
+    }
+}
+
+fn to_value(file: &Path, status: &cfgwal::Status) -> Value {
+    let object = |fields: Vec<(&str, Value)>| -> Value { fields.into_iter().collect() };
+    let snapshot = status.snapshot.map(|(revision, bytes)| {
+        object(vec![("revision", Value::from(revision)), ("bytes", Value::from(bytes))])
     });
-    let lock = status.lock.as_ref().map_or(Value::Null, |holder| {
-        let since = u64::try_from(holder.since.as_millis()).unwrap_or(u64::MAX);
+    let lock = status.holder.as_ref().map(|holder| {
         object(vec![
             ("pid", Value::from(holder.pid)),
             ("command", Value::from(holder.command.as_str())),
-            ("since_ms", Value::from(since)),
+            ("since_ms", milliseconds(holder.since)),
         ])
     });
-    let mut of_file = vec![
-        ("path", Value::from(file.to_string_lossy().as_ref())),
-        ("format", Value::from(status.format.name())),
+    let mut of_file = vec![("path", text(file)), ("format", Value::from(status.format.name()))];
+    of_file.extend(file_fields(&status.file));
+    let log = vec![
+        ("bytes", Value::from(status.log_bytes)),
+        ("segments", Value::from(status.segments)),
+        ("records", Value::from(status.log_records)),
     ];
-    of_file.extend(shows);
-    of_file.extend(by_hand.map(|text| ("by_hand", Value::from(text))));
     object(vec![
         ("revision", Value::from(status.revision)),
-        ("durable", Value::from(status.durable)),
         ("file", object(of_file)),
-        ("journal", Value::from(status.journal.to_string_lossy().as_ref())),
-        ("store", Value::from(status.store_id.as_str())),
-        (
-            "log",
-            object(vec![
-                ("bytes", Value::from(status.log_bytes)),
-                ("records", Value::from(status.log_records)),
-                ("segments", Value::from(status.segments)),
-            ]),
-        ),
-        ("snapshot", snapshot),
-        ("lock", lock),
+        ("journal", Value::from(status.journal.as_deref().map(text))),
+        ("log", object(log)),
+        ("snapshot", Value::from(snapshot)),
+        ("lock", Value::from(lock)),
     ])
 }

@@ -15,7 +15,8 @@ use crate::failure::Failure;
 use crate::terminal::Terminal;
 
 pub fn run(context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
-    let view = context.view()?;
+    let file = context.file()?;
+    let view = difference::look(&file)?;
     let mut rehearsal = Rehearsal {
         context,
         state: view.state().clone(),
@@ -34,7 +35,7 @@ pub fn run(context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
         out.flush()?;
     }
     let preview = view.preview(Transaction::from(rehearsal.ops), None)?;
-    out.value(&difference::to_value(&preview, view.format(), &context.file()?, out)?)?;
+    out.value(&difference::to_value(&preview, &view, &file, out)?)?;
     Ok(Exit::Done)
 }
 

@@ -37,9 +37,7 @@ impl Apply {
         let (dry_run, expected) = (self.dry_run, self.if_revision);
         let transaction = self.transaction(op)?;
         if dry_run {
-            let view = context.view()?;
-            let preview = view.preview(transaction, expected)?;
-            return difference::show(&preview, view.format(), &context.file()?, out);
+            return difference::dry_run(transaction, expected, &context.file()?, out);
         }
         let journal = context.journal()?;
         refuse_if_broken(&journal)?;
