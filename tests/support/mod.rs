@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -104,7 +105,7 @@ impl Store {
     }
 
     /// Run a command that must succeed, and say nothing on stderr.
-    pub fn ok<S: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[S]) -> String {
+    pub fn ok<S: AsRef<OsStr> + fmt::Debug>(&self, args: &[S]) -> String {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {ran:?}");
         ran.out
@@ -116,26 +117,58 @@ impl Store {
     }
 
     /// Everything in the directory: what each name is, its mode and content. Equal before and after, nothing changed.
-    pub fn everything(&self) -> BTreeMap<PathBuf, (u32, u64, Vec<u8>)> {
+    pub fn everything(&self) -> BTreeMap<PathBuf, Entry> {
         let mut found = BTreeMap::new();
         walk(self.dir(), &mut found);
         found
     }
+
+    /// As [`everything`](Store::everything), but for the page that tells running processes about one another, and that
+    /// whoever asked for a lock has written to.
+    pub fn everything_lasting(&self) -> BTreeMap<PathBuf, Entry> {
+        let mut found = self.everything();
+        found.remove(&self.journal().join("watermark"));
+        found
+    }
+
+    /// The segments of the log.
+    pub fn log(&self) -> BTreeMap<PathBuf, Entry> {
+        let mut found = self.everything();
+        found.retain(|path, _| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-")));
+        found
+    }
 }
 
-fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, (u32, u64, Vec<u8>)>) {
+/// What a name stands for.
+#[derive(PartialEq, Eq)]
+pub struct Entry {
+    mode: u32,
+    inode: u64,
+    content: Vec<u8>,
+}
+
+/// Segments are long: that they differ is seen by their checksums.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Entry { mode, inode, content } = self;
+        write!(f, "{mode:o} inode {inode} {} bytes {:08x}", content.len(), crc32fast::hash(content))
+    }
+}
+
+fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, Entry>) {
     for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
         let meta = fs::symlink_metadata(&path).expect("what it is");
         let content = match () {
-            () if meta.is_file() => fs::read(&path).expect("its content"),
+            // What may not be read, nobody can have changed either.
+            () if meta.is_file() => fs::read(&path).unwrap_or_else(|error| error.to_string().into_bytes()),
             () if meta.is_symlink() => fs::read_link(&path).expect("its target").into_os_string().into_encoded_bytes(),
             () => Vec::new(),
         };
         if meta.is_dir() {
             walk(&path, found);
         }
-        found.insert(path, (meta.permissions().mode(), meta.ino(), content));
+        found.insert(path, Entry { mode: meta.permissions().mode(), inode: meta.ino(), content });
     }
 }
 
