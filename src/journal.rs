@@ -411,6 +411,7 @@ pub(crate) fn preview(
 impl Inner {
     /// Encode an edit and fill in who makes it and when.
     fn prepare(&self, mut transaction: Transaction, expected: Option<u64>) -> Result<Edit, Error> {
+        self.log.usable().map_err(|error| Error::NotApplied(Box::new(error)))?;
         transaction.time = self.log.storage.clock_micros();
         transaction.origin = self.origin.clone();
         let mut payload = Vec::new();
@@ -542,8 +543,11 @@ impl Inner {
 
     /// Start the background thread with the first edit.
     fn wake_keeper(self: &Arc<Self>) {
+        if !self.options.background {
+            return;
+        }
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        if keeper.is_none() {
+        if keeper.as_ref().is_none_or(JoinHandle::is_finished) {
             let inner = self.clone();
             let started = std::thread::Builder::new().name("cfgwal".into()).spawn(move || keeper::run(&inner));
             match started {
@@ -556,8 +560,10 @@ impl Inner {
     fn close(&self) -> Result<FileStatus, Error> {
         self.signals.stop();
         if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic there was reported by the thread itself.
-            let _ = keeper.join();
+            // A waker may have dropped the last clone on that very thread. A panic there was reported by the thread itself.
+            if keeper.thread().id() != std::thread::current().id() {
+                let _ = keeper.join();
+            }
         }
         self.flush()?;
         self.materialise(false)

@@ -38,5 +38,15 @@ pub use recover::{Plan, RecoverOptions};
 pub use recovery::{Finding, Step, TornTail};
 pub use secret::{MASK, is_secret, masked};
 pub use state::{Applied, Conflict, State};
-pub use value::{Change, List, Map, MapIter, Number, OrderedMap, Seq, SeqIter, Value};
+pub use value::{Change, List, Map, MapIter, Number, OrderedMap, Seq, SeqIter, SerdeError, Value};
 pub use view::{Entry, Report, Status, View, verify};
+
+/// A simulated disk and planned faults, for this crate's own tests. No promise is made about it.
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod sim {
+    pub use crate::storage::faulty::{Call, FaultPlan, Faulty, Killed, Seat, Seen, SyncFault, Times, is_killed};
+    pub use crate::storage::simulated::{
+        CrashImages, Disk, DiskImage, Handle, Limits, Metadata, NoStateId, Order, Process, Rules, StateId, Time,
+    };
+}

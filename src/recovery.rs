@@ -16,7 +16,7 @@ use crate::state::State;
 use crate::storage::{self, Open, Storage};
 use crate::value::{OrderedMap, Value};
 use crate::version::Version;
-use crate::watermark::Reached;
+use crate::watermark::{self, Reached};
 
 pub(crate) mod perform;
 pub(crate) mod verdict;
@@ -306,7 +306,7 @@ fn read_file(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>, Error> {
 fn is_leftover(name: &str) -> bool {
     let Some((made, id)) = name.split_once(".tmp-") else { return false };
     let hex = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    hex && (segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
+    hex && (made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
 }
 
 /// What the evidence says. Pure and total: every input gives a plan or a typed error.

@@ -196,14 +196,20 @@ pub(crate) fn encode(
     Ok(bytes)
 }
 
-/// The snapshot in a file's bytes.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
+/// Whether every byte of a snapshot's file checks; its header then.
+pub(crate) fn check(bytes: &[u8]) -> Result<Header, SnapshotFault> {
     let header = Header::decode(bytes)?;
     let body = &bytes[HEADER_LEN..];
     if body.len() as u64 != header.body_len || crc32fast::hash(body) != header.body_crc {
         return Err(SnapshotFault::Body(header));
     }
-    let body: Body = codec::decode(body).map_err(|_| SnapshotFault::Body(header))?;
+    Ok(header)
+}
+
+/// The snapshot in a file's bytes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
+    let header = check(bytes)?;
+    let body: Body = codec::decode(&bytes[HEADER_LEN..]).map_err(|_| SnapshotFault::Body(header))?;
     let state = State::new(body.state);
     let texts = body.texts.into_iter().map(|text| KnownText {
         hash: text.hash,

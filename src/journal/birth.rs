@@ -14,7 +14,7 @@ use crate::snapshot;
 use crate::state::State;
 use crate::storage::{self, Open, Rename, Storage};
 use crate::version::{KnownText, StandsFor, Version};
-use crate::watermark::{Reached, Watermark};
+use crate::watermark::{self, Reached, Watermark};
 
 /// Make the journal of a config file: of its text, or of nothing if there is no file. Somebody else who is quicker wins.
 pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<(), Error> {
@@ -78,10 +78,10 @@ fn build(
         salt,
         created,
     };
-    Segment::draft(storage, dir, 1, 0, ZEROS_FIRST)?.publish(storage, dir, header, &[])?;
+    Segment::draft(storage, dir, 1, 0, ZEROS_FIRST)?.publish(dir, header, &[])?;
     let bytes = snapshot::encode(store, version, 1, created, shown, &mut |_| Ok(version.state.clone()))?;
     snapshot::write(storage, dir, version.revision(), &bytes)?;
-    Watermark::create(storage, dir)?;
+    Watermark::create(storage, &dir.join(watermark::NAME))?;
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
     let watermark = Watermark::open(storage, dir, "")?;
     watermark.begin(&boot, &store, Reached::new(1, start.sequence));

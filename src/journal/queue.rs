@@ -38,6 +38,22 @@ impl Slot {
     }
 }
 
+/// Sees to it that nobody waits for ever for edits that a panic left without an outcome.
+struct Answered<'a>(&'a [Arc<Slot>]);
+
+impl Drop for Answered<'_> {
+    fn drop(&mut self) {
+        for slot in self.0 {
+            let mut outcome = slot.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            if outcome.is_none() {
+                let panicked = std::io::Error::other("a panic interrupted it");
+                let error = Error::io("append to", std::path::Path::new("the journal"))(panicked);
+                *outcome = Some(Err(Error::OutcomeUnknown(Box::new(error))));
+            }
+        }
+    }
+}
+
 /// Edits that wait for their turn, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -84,7 +100,7 @@ impl Queue {
 
     /// Append some of what waits; returns whether there was anything.
     pub(super) fn drive_once(&self, log: &Log) -> bool {
-        let _leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+        let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = self.take_batch();
         let edits = slots.iter().map(|slot| {
             let edit = slot.edit.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -95,10 +111,17 @@ impl Queue {
         if requests.is_empty() {
             return false;
         }
+        let answered = Answered(&slots);
         log.append(&mut requests);
         for (slot, request) in slots.iter().zip(requests) {
             *slot.outcome.lock().unwrap_or_else(PoisonError::into_inner) = request.outcome;
-            if let Some(waker) = slot.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        }
+        drop(answered);
+        drop(leading);
+        // Wakers are other people's code: they run when nothing is held.
+        for slot in &slots {
+            let waker = slot.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(waker) = waker {
                 waker.wake();
             }
         }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Segments left behind that are remembered for those who still wait for a frame in them.
+const LEFT_MAX: usize = 64;
+
 /// Something to append.
 pub(crate) enum Want<'a> {
     /// An edit: its transaction, the payload it encodes to, and the revision that it insists on.
@@ -48,10 +51,8 @@ impl Log {
             Err(error) => error,
         };
         for request in requests {
-            // Judged on nothing, or written and undone.
-            if !matches!(request.outcome, Some(Err(_))) {
-                request.outcome = Some(Err(not_applied(failed.clone())));
-            }
+            // Judged on nothing, or on what was not written in the end.
+            request.outcome = Some(Err(not_applied(failed.clone())));
         }
     }
 
@@ -91,7 +92,8 @@ impl Log {
         // What was written of it is taken back, so that the log ends where it did.
         let undone = crate::storage::write_zeros(&*segment.file, offset, end)
             .and_then(|()| crate::storage::read_range(&*segment.file, offset, batch.bytes.len()));
-        if undone.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)) {
+        // Only what is on disk cannot come back.
+        if undone.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)) && self.sync_now(&segment).is_ok() {
             return Err(not_applied(error));
         }
         self.locks.watermark.poison(segment.header.number);
@@ -134,14 +136,17 @@ impl Log {
                 Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     self.reload(tail)?;
+                    if tail.segment.header.number <= number {
+                        return Err(Error::Gone { path: self.dir.clone() });
+                    }
                     continue;
                 }
                 Err(error) => return Err(Error::io("look at", &tail.segment.path)(error)),
             }
-            if !watermark.durable().is_in(number) {
+            let named = watermark.durable().is_in(number);
+            if !named {
                 // Its maker died before telling anyone. It was synced before it got its name; the name may not be.
                 crate::storage::sync_dir(&*self.storage, &self.dir).map_err(Error::io("sync", &self.dir))?;
-                watermark.name_segment(number, tail.segment.header.first - 1);
             }
             if watermark.is_poisoned(number) {
                 self.heal_locked(tail, guard)?;
@@ -156,6 +161,10 @@ impl Log {
                     continue;
                 }
             }
+            if !named {
+                // Nobody appends to a segment without a name, so all of it was synced by its maker.
+                watermark.name_segment(number, tail.applied.sequence());
+            }
             if tail.applied.sequence() < watermark.durable().sequence {
                 return Err(damaged(&segment, &tail.applied, DamageKind::Record(frame::Fault::Zeros)));
             }
@@ -164,15 +173,17 @@ impl Log {
         }
     }
 
+    fn remember_left(&self, segment: u64, first: u64) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.insert(segment, first);
+        while left.len() > LEFT_MAX {
+            left.pop_first();
+        }
+    }
+
     /// The segment is gone. If compactions retired it while we lagged, begin again from the snapshot.
     fn reload(&self, tail: &mut Tail) -> Result<(), Error> {
-        let (_, plan) = look_beside(&*self.storage, &self.dir, &self.locks, &self.boot)?;
-        if let Some(damage) = plan.damage {
-            return Err(Error::Damaged(Box::new(damage)));
-        }
-        if plan.version.segment <= tail.segment.header.number {
-            return Err(Error::Gone { path: self.dir.clone() });
-        }
+        let plan = self.read_anew()?;
         tail.segment = Arc::new(open_segment(&*self.storage, &self.dir, plan.version.segment)?);
         tail.applied = plan.version;
         self.current.store(tail.segment.clone());
@@ -192,6 +203,11 @@ impl Log {
         if tail.applied.sequence() >= next.header.first {
             // What we applied beyond its first frame may not be what it repeats: begin again from what is durable.
             let published = self.published.load_full();
+            if published.sequence() >= next.header.first {
+                // A slow sync vouched for more than the new segment begins with.
+                self.reload(tail)?;
+                return Ok(true);
+            }
             match open_segment(&*self.storage, &self.dir, published.segment) {
                 Ok(segment) => (tail.applied, tail.segment) = ((*published).clone(), Arc::new(segment)),
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => self.reload(tail)?,
@@ -203,6 +219,7 @@ impl Log {
         let old = tail.segment.clone();
         self.replay(&old, &mut tail.applied, next.header.first - 1)?;
         enter(&mut tail.applied, &next)?;
+        self.remember_left(number - 1, next.header.first);
         tail.segment = next.clone();
         self.current.store(next);
         Ok(true)

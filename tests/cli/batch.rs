@@ -213,8 +213,10 @@ fn many_lines_are_answered_in_order() {
 fn a_line_longer_than_a_record_gets_an_answer_and_the_next_is_served() {
     let store = Store::with("{}");
     let long = "x".repeat(cfgwal::RECORD_MAX + 100);
-    let (ran, answers) =
-        batch(&store, &[&format!("{{\"op\":\"set\",\"path\":\"a\",\"value\":\"{long}\"}}"), r#"{"op":"get","path":""}"#]);
+    let (ran, answers) = batch(
+        &store,
+        &[&format!("{{\"op\":\"set\",\"path\":\"a\",\"value\":\"{long}\"}}"), r#"{"op":"get","path":""}"#],
+    );
     assert_eq!(ran.code, 0);
     assert!(answers[0].starts_with(r#"{"ok":false,"error":{"code":"too_large","exit":8,"#), "{}", answers[0]);
     assert_eq!(answers[1..], [r#"{"ok":true,"revision":0,"value":{}}"#]);
@@ -266,7 +268,9 @@ fn a_file_broken_by_hand_is_warned_of_in_each_answer_and_ends_with_9() {
     let mut stdin = child.stdin.take().expect("its input");
     let mut answers = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut increment = || {
-        stdin.write_all(b"{\"op\":\"increment\",\"path\":\"n\"}\n{\"op\":\"materialise\"}\n").expect("the lines are taken");
+        stdin
+            .write_all(b"{\"op\":\"increment\",\"path\":\"n\"}\n{\"op\":\"materialise\"}\n")
+            .expect("the lines are taken");
         [(); 2].map(|()| answers.next().expect("an answer").expect("a line"))
     };
     assert_eq!(increment(), [r#"{"ok":true,"revision":1,"value":1}"#, r#"{"ok":true,"revision":1}"#]);
@@ -303,6 +307,9 @@ fn a_dry_run_answers_as_if_and_writes_nothing() {
     assert!(answers[2].contains("precondition_failed") && answers[3].contains("gone is not there"), "{answers:#?}");
     assert_eq!(answers[4..6], [r#"{"ok":true,"revision":2,"value":3}"#; 2]);
     assert_eq!(answers[6], r#"{"ok":true,"revision":2}"#);
-    assert!(answers[7].contains(r#""diff":"--- settings.json"#) && answers[7].contains(r#"+{\"n\":3}"#), "{answers:#?}");
+    assert!(
+        answers[7].contains(r#""diff":"--- settings.json"#) && answers[7].contains(r#"+{\"n\":3}"#),
+        "{answers:#?}"
+    );
     assert_eq!(store.everything(), before);
 }

@@ -196,7 +196,9 @@ fn code_8_for_a_file_that_is_none_and_it_cannot_hang_us() {
     let fifo = store.dir().join("pipe.json");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
     assert!(made.success());
-    for args in [["-f", "pipe.json", "get", "a"].as_slice(), &["-f", "pipe.json", "set", "a", "1"], &["-f", ".", "get", "a"]] {
+    for args in
+        [["-f", "pipe.json", "get", "a"].as_slice(), &["-f", "pipe.json", "set", "a", "1"], &["-f", ".", "get", "a"]]
+    {
         let ran = ran(store.bare(args).output());
         assert_eq!(ran.code, 8, "{args:?}: {ran:?}");
     }

@@ -50,7 +50,10 @@ fn ls_lists_keys_as_paths_have_them() {
     assert_eq!(store.ok(&["ls", "list", "--json"]), "[0,1,2]\n");
     assert_eq!(store.run(&["ls", "gone"]).code, 1);
     let scalar = store.run(&["ls", "server.port"]);
-    assert_eq!((scalar.code, scalar.err.as_str()), (8, "cfgwal: server.port is a number, which has no keys; `get` prints it\n"));
+    assert_eq!(
+        (scalar.code, scalar.err.as_str()),
+        (8, "cfgwal: server.port is a number, which has no keys; `get` prints it\n")
+    );
 }
 
 #[test]

@@ -52,7 +52,10 @@ fn secrets_are_masked_wherever_nobody_asked_for_them() {
         quiet.push((args, ran));
     }
     let of = |wanted: &[&str]| quiet.iter().find(|(args, _)| *args == wanted).map(|(_, ran)| ran).expect("it ran");
-    assert!(of(&["set", "apiKey", "c4n4ry-8", "--dry-run"]).out.contains("+{\"apiKey\": \"*** (changed)\""), "{quiet:#?}");
+    assert!(
+        of(&["set", "apiKey", "c4n4ry-8", "--dry-run"]).out.contains("+{\"apiKey\": \"*** (changed)\""),
+        "{quiet:#?}"
+    );
     assert!(of(&["log"]).out.contains("set db_password = \"***\""), "{quiet:#?}");
     assert_eq!(of(&["set", "n", "2", "--if", "apiKey=c4n4ry-9"]).code, 4);
 

@@ -87,7 +87,10 @@ fn the_name_of_the_journal_instead_of_the_file_is_noticed() {
     let store = Store::with("{}");
     store.ok(&["init"]);
     let ran = ran(store.bare(&["-f", "settings.json.cfgwal/", "get", "a"]).output());
-    assert_eq!((ran.code, ran.err.as_str()), (2, "cfgwal: settings.json.cfgwal/ is a journal; name its config file: settings.json\n"));
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (2, "cfgwal: settings.json.cfgwal/ is a journal; name its config file: settings.json\n")
+    );
 }
 
 #[test]
@@ -109,7 +112,8 @@ fn every_verb_has_help_with_an_example() {
     let top = store.ok(&["--help"]);
     assert!(top.contains("Examples:") && top.contains("Exit codes:"), "{top}");
     let verbs = top.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let verbs: Vec<_> = verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help").collect();
+    let verbs: Vec<_> =
+        verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help").collect();
     assert_eq!(verbs.len(), 16, "{verbs:?}");
     for verb in verbs {
         let help = store.ok(&[verb, "--help"]);

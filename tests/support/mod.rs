@@ -78,7 +78,8 @@ impl Store {
     /// The newest segment of the log.
     pub fn segment(&self) -> PathBuf {
         let entries = fs::read_dir(self.journal()).expect("the journal").map(|entry| entry.expect("an entry").path());
-        let is_segment = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-"));
+        let is_segment =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-"));
         entries.filter(is_segment).max().expect("a segment")
     }
 
@@ -176,11 +177,7 @@ fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, Entry>) {
 pub fn ran(output: std::io::Result<Output>) -> Ran {
     let output = output.expect("the command runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-    Ran {
-        code: output.status.code().expect("it ends by itself"),
-        out: text(output.stdout),
-        err: text(output.stderr),
-    }
+    Ran { code: output.status.code().expect("it ends by itself"), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// Runs a command with something on its standard input.

@@ -149,7 +149,8 @@ pub fn value(text: &str, as_string: bool) -> (Value, Option<String>) {
         Ok(value) => (value, None),
         Err(invalid) => {
             let meant = text.trim_start().starts_with(['{', '[', '"']);
-            let doubt = || format!("the value is taken as a string, because as JSON it does not parse: {}", invalid.why);
+            let doubt =
+                || format!("the value is taken as a string, because as JSON it does not parse: {}", invalid.why);
             (Value::from(text), meant.then(doubt))
         }
     }

@@ -80,7 +80,8 @@ pub fn run(args: &Batch, context: &Context, out: &mut Terminal) -> Result<Exit, 
     let journal = context.options().open(&file)?;
     let (queue, answers) = mpsc::sync_channel(IN_FLIGHT);
     let reader = Reader { journal: journal.clone(), queue };
-    let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run()).map_err(Failure::Input)?;
+    let reader =
+        thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run()).map_err(Failure::Input)?;
     let served = Server { journal: journal.clone(), file }.run(&answers, out);
     drop(answers);
     // Unless the input ended, the reader may wait for more of it for ever.

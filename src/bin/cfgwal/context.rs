@@ -51,7 +51,8 @@ impl Context {
             _ => {
                 found.sort();
                 let names: Vec<_> = found.iter().map(|file| file.to_string_lossy()).collect();
-                let message = format!("several config files here have a journal; name one with -f: {}", names.join(", "));
+                let message =
+                    format!("several config files here have a journal; name one with -f: {}", names.join(", "));
                 Err(Failure::Usage(message))
             }
         }

@@ -34,16 +34,15 @@ pub fn look(file: &Path) -> Result<View, Failure> {
 }
 
 /// Prints what an edit would do. Nothing is printed for no change, as `diff` does it.
-pub fn dry_run(
-    edit: Transaction,
-    expected: Option<u64>,
-    file: &Path,
-    out: &mut Terminal,
-) -> Result<Exit, Failure> {
+pub fn dry_run(edit: Transaction, expected: Option<u64>, file: &Path, out: &mut Terminal) -> Result<Exit, Failure> {
     let view = look(file)?;
     let preview = view.preview(edit, expected)?;
     if let Some(why) = held_back(&view) {
-        out.warn(&format!("the edit would be logged, but {} would not show it: {why}; {}", file.display(), why.advice()));
+        out.warn(&format!(
+            "the edit would be logged, but {} would not show it: {why}; {}",
+            file.display(),
+            why.advice()
+        ));
     }
     if out.json() {
         out.value(&to_value(&preview, &view, file, out)?)?;
@@ -93,12 +92,7 @@ fn shown(preview: &Preview, view: &View, out: &Terminal) -> Result<(String, Stri
 }
 
 /// Both texts, fit to be shown. A file that does not exist yet has none.
-fn texts(
-    before: Option<&[u8]>,
-    after: &[u8],
-    format: Format,
-    show_secrets: bool,
-) -> Result<(String, String), Failure> {
+fn texts(before: Option<&[u8]>, after: &[u8], format: Format, show_secrets: bool) -> Result<(String, String), Failure> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if show_secrets {
         return Ok((before.map_or_else(String::new, text), text(after)));
@@ -160,7 +154,9 @@ fn lines(before: &str, after: &str, file: &Path, revision: u64, shorten: bool) -
             // The other side of a changed line, if the change is of just one line.
             let (other, sign, colour) = match change.tag() {
                 ChangeTag::Delete => (changes.get(index + 1), '-', Some(AnsiColor::Red)),
-                ChangeTag::Insert => (index.checked_sub(1).and_then(|index| changes.get(index)), '+', Some(AnsiColor::Green)),
+                ChangeTag::Insert => {
+                    (index.checked_sub(1).and_then(|index| changes.get(index)), '+', Some(AnsiColor::Green))
+                }
                 ChangeTag::Equal => (None, ' ', None),
             };
             let line = change.value().trim_end_matches('\n');
@@ -181,7 +177,9 @@ fn lines(before: &str, after: &str, file: &Path, revision: u64, shorten: bool) -
 /// What of a long line differs from the other one, with a little around it.
 fn changed_part(line: &str, other: &str) -> String {
     let same = |(a, b): &(char, char)| a == b;
-    let length = |pairs: &mut dyn Iterator<Item = (char, char)>| pairs.take_while(same).map(|(c, _)| c.len_utf8()).sum::<usize>();
+    let length = |pairs: &mut dyn Iterator<Item = (char, char)>| {
+        pairs.take_while(same).map(|(c, _)| c.len_utf8()).sum::<usize>()
+    };
     let head = length(&mut line.chars().zip(other.chars()));
     let tail = length(&mut line[head..].chars().rev().zip(other[head..].chars().rev()));
     let from = line[..head].char_indices().rev().nth(AROUND).map_or(0, |(at, _)| at);

@@ -86,7 +86,10 @@ fn conflicts(transaction: &Transaction) -> &[Path] {
 }
 
 fn time(transaction: &Transaction) -> Timestamp {
-    i64::try_from(transaction.time).ok().and_then(|time| Timestamp::from_microsecond(time).ok()).unwrap_or(Timestamp::MAX)
+    i64::try_from(transaction.time)
+        .ok()
+        .and_then(|time| Timestamp::from_microsecond(time).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Whether the op changes something at, above or below this path. A test changes nothing.

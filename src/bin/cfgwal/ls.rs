@@ -39,7 +39,9 @@ fn list(path: &Path, value: &Value, out: &mut Terminal) -> Result<(), Failure> {
     match value {
         Value::Object(map) if out.json() => out.value(&Value::from(map.keys().map(Value::from).collect::<Vec<_>>())),
         Value::Object(map) => map.keys().try_for_each(|key| out.line(&Path::root().join(key).to_string())),
-        Value::Array(list) if out.json() => out.value(&Value::from((0..list.len()).map(Value::from).collect::<Vec<_>>())),
+        Value::Array(list) if out.json() => {
+            out.value(&Value::from((0..list.len()).map(Value::from).collect::<Vec<_>>()))
+        }
         Value::Array(list) => (0..list.len()).try_for_each(|index| out.line(&index.to_string())),
         scalar => Err(Failure::NoKeys { path: path.clone(), kind: scalar.kind() }),
     }

@@ -87,8 +87,11 @@ fn print(plan: &Plan, out: &mut Terminal) -> Result<(), Failure> {
 
 fn to_value(plan: &Plan) -> Value {
     let torn = |torn: &TornTail| -> Value {
-        let fields =
-            [("file", failure::text(&torn.file)), ("offset", Value::from(torn.offset)), ("bytes", Value::from(torn.len))];
+        let fields = [
+            ("file", failure::text(&torn.file)),
+            ("offset", Value::from(torn.offset)),
+            ("bytes", Value::from(torn.len)),
+        ];
         fields.into_iter().collect()
     };
     let file: Value = file_fields(plan.file_status()).into_iter().collect();

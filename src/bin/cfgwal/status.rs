@@ -75,19 +75,17 @@ pub fn file_fields(status: &FileStatus) -> Vec<(&'static str, Value)> {
         FileStatus::Current { revision } => {
             vec![("current", Value::from(true)), ("shows", Value::from(*revision))]
         }
-        FileStatus::Behind { shows, why, .. } => vec![
-            ("current", Value::from(false)),
-            ("shows", Value::from(*shows)),
-            ("why", Value::from(why.to_string())),
-        ],
+        FileStatus::Behind { shows, why, .. } => {
+            vec![("current", Value::from(false)), ("shows", Value::from(*shows)), ("why", Value::from(why.to_string()))]
+        }
     }
 }
 
 fn to_value(file: &Path, status: &cfgwal::Status) -> Value {
     let object = |fields: Vec<(&str, Value)>| -> Value { fields.into_iter().collect() };
-    let snapshot = status.snapshot.map(|(revision, bytes)| {
-        object(vec![("revision", Value::from(revision)), ("bytes", Value::from(bytes))])
-    });
+    let snapshot = status
+        .snapshot
+        .map(|(revision, bytes)| object(vec![("revision", Value::from(revision)), ("bytes", Value::from(bytes))]));
     let lock = status.holder.as_ref().map(|holder| {
         object(vec![
             ("pid", Value::from(holder.pid)),

@@ -63,7 +63,11 @@ fn print(report: &Report, out: &mut Terminal) -> Result<(), Failure> {
     for (line, tag) in file_line(&report.file).lines().zip(["file"].into_iter().chain(std::iter::repeat(""))) {
         out.chat(&format!("{tag:8}  {line}"))?;
     }
-    out.chat(if report.is_clean() { "all is well" } else { "not all is well; `cfgwal recover --dry-run` says what to do" })
+    out.chat(if report.is_clean() {
+        "all is well"
+    } else {
+        "not all is well; `cfgwal recover --dry-run` says what to do"
+    })
 }
 
 fn to_value(report: &Report) -> Value {

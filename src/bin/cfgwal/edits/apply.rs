@@ -114,12 +114,9 @@ pub fn settle(journal: Journal, context: &Context, out: &Terminal) -> Result<Exi
 /// A file that does not show what is durable ends a command with a code of its own.
 pub fn behind(file: std::path::PathBuf, status: &FileStatus) -> Option<Failure> {
     match status {
-        FileStatus::Behind { shows, revision, why } => Some(Failure::Behind {
-            file,
-            revision: *revision,
-            shows: *shows,
-            why: format!("{why}; {}", why.advice()),
-        }),
+        FileStatus::Behind { shows, revision, why } => {
+            Some(Failure::Behind { file, revision: *revision, shows: *shows, why: format!("{why}; {}", why.advice()) })
+        }
         FileStatus::Current { .. } => None,
     }
 }
