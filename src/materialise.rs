@@ -173,13 +173,9 @@ impl Materialiser<'_> {
             }
             match self.attempt(&version, &mut shows)? {
                 Outcome::Done(shown) => {
-                    let revision = self.log.published()?.revision();
-                    let status = if shown.revision >= revision {
-                        FileStatus::Current { revision }
-                    } else {
-                        FileStatus::Behind { shows: Some(shown.revision), revision, why: Behind::Pending }
-                    };
-                    return Ok((status, Some(shown)));
+                    // What others appended meanwhile is theirs to show. An edit is not told that the file lags behind
+                    // because of edits that came after it.
+                    return Ok((FileStatus::Current { revision: shown.revision }, Some(shown)));
                 }
                 Outcome::Behind(why) => {
                     let revision = version.revision();

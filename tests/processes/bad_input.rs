@@ -203,7 +203,14 @@ fn files_that_do_not_parse_get_no_journal() {
     for (text, place) in INVALID {
         let store = Store::with(text);
         let before = store.everything();
-        for args in [&["set", "a", "2"][..], &["init", "settings.json"], &["unset", "a"], &["batch"], &["get", "a"], &["compact"]] {
+        for args in [
+            &["set", "a", "2"][..],
+            &["init", "settings.json"],
+            &["unset", "a"],
+            &["batch"],
+            &["get", "a"],
+            &["compact"],
+        ] {
             let ran = store.run(args);
             assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{args:?} on {text:?}: {ran:?}");
             assert!(ran.err.contains("settings.json") && ran.err.contains(place), "{args:?} on {text:?}: {ran:?}");
@@ -276,8 +283,11 @@ fn lines_of_a_batch_that_fail_leave_no_trace_between_those_that_do_not() {
         (r#"{"op":"set","path":"a"}"#, "usage"),
         (r#"{"op":"fly"}"#, "usage"),
         (r#"nonsense"#, "usage"),
-        (r#"{"op":"txn","if":[{"path":"port","value":1}],"ops":[{"op":"set","path":"a","value":1}]}"#, "precondition_failed"),
-        (r#"{"op":"txn","ops":[{"op":"set","path":"a","value":1},{"op":"remove","path":"gone"}]}"#, "refused"),
+        (
+            r#"{"op":"txn","if":[{"path":"port","value":1}],"ops":[{"op":"set","path":"a","value":1}]}"#,
+            "precondition_failed",
+        ),
+        (r#"{"op":"txn","ops":[{"op":"set","path":"a","value":1},{"op":"remove","path":"gone"}]}"#, "not_there"),
         (r#"{"op":"txn","if":[{"revision":99}],"ops":[]}"#, "precondition_failed"),
     ];
     let before = store.everything_lasting();

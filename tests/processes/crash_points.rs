@@ -55,7 +55,9 @@ fn count(store: &Store, args: &[&str]) -> Option<BTreeMap<&'static str, usize>> 
     assert!(status.success(), "the command must work where nobody kills it");
     let calls = |name: &'static str| {
         // A line is `PID name(...) = ...`.
-        let of = |line: &&str| line.split_once(' ').is_some_and(|(_, call)| call.trim_start().starts_with(&format!("{name}(")));
+        let of = |line: &&str| {
+            line.split_once(' ').is_some_and(|(_, call)| call.trim_start().starts_with(&format!("{name}(")))
+        };
         (name, trace.lines().filter(of).count())
     };
     Some(CALLS.into_iter().map(calls).filter(|(_, count)| *count > 0).collect())
@@ -95,12 +97,7 @@ fn goes_on(store: &Store, at: &str) {
     assert_eq!(store.everything(), looked, "{at}: a dry run left a trace");
     assert_eq!(number(&store.run(&["increment", "n"])), before + 1, "{at}");
     assert_eq!(store.text(), format!("{{\"n\": {}}}\n", before + 1), "{at}");
-    for args in [&["verify"][..], &["recover", "--dry-run"]] {
-        let ran = store.run(args);
-        assert_eq!(ran.code, 0, "{at}: {args:?}: {ran:?}");
-    }
-    let names: Vec<_> = std::fs::read_dir(store.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "{at}: something lies beside file and journal: {names:?}");
+    store.assert_well(at);
 }
 
 fn with_edits() -> Store {
@@ -122,11 +119,16 @@ fn an_edit_killed_at_each_call_is_there_or_not_and_the_next_works() {
 #[test]
 fn a_first_edit_killed_at_each_call_leaves_no_half_journal() {
     let name = "a_first_edit_killed_at_each_call_leaves_no_half_journal";
-    kill_at_each_call(name, || Store::with("{\"n\": 0}\n"), &["increment", "n"], |store, at| {
-        assert!((0..=1).contains(&number(&store.run(&["get", "n"]))), "{at}");
-        // Half a journal that has no name yet may lie about; the next first edit sweeps it.
-        goes_on(store, at);
-    });
+    kill_at_each_call(
+        name,
+        || Store::with("{\"n\": 0}\n"),
+        &["increment", "n"],
+        |store, at| {
+            assert!((0..=1).contains(&number(&store.run(&["get", "n"]))), "{at}");
+            // Half a journal that has no name yet may lie about; the next first edit sweeps it.
+            goes_on(store, at);
+        },
+    );
 }
 
 #[test]

@@ -68,7 +68,10 @@ fn providers() -> String {
     };
     let provider = |provider: usize| {
         let models: Vec<String> = (0..50).map(|n| model(provider, n)).collect();
-        format!("{{\"name\":\"Provider {provider}\",\"id\":\"p{provider}\",\"api_key\":\"$P{provider}_KEY\",\"models\":[{}]}}", models.join(","))
+        format!(
+            "{{\"name\":\"Provider {provider}\",\"id\":\"p{provider}\",\"api_key\":\"$P{provider}_KEY\",\"models\":[{}]}}",
+            models.join(",")
+        )
     };
     let providers: Vec<String> = (0..25).map(provider).collect();
     format!("[{}]", providers.join(","))
@@ -86,7 +89,12 @@ fn changes(text: &str, path: &str, value: &str, old: &str, new: &str) {
     store.ok(&["set", path, value]);
     let (found, wanted) = (store.text(), replaced(text, old, new));
     let differs = found.bytes().zip(wanted.bytes()).position(|(found, wanted)| found != wanted);
-    assert!(found == wanted, "{path}: differs from byte {differs:?} on, {} bytes instead of {}", found.len(), wanted.len());
+    assert!(
+        found == wanted,
+        "{path}: differs from byte {differs:?} on, {} bytes instead of {}",
+        found.len(),
+        wanted.len()
+    );
     assert_eq!(store.run(&["verify"]).code, 0);
 }
 

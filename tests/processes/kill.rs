@@ -21,18 +21,13 @@ fn look_at_the_wreck(store: &Store) -> Value {
         let ran = store.run(args);
         assert!(ran.code == 0 || args == ["verify"] && ran.code == 5, "{args:?}: {ran:?}");
     }
-    assert_eq!(store.everything(), before, "somebody who only looked left a trace; recovery would have done: {}", plan.out);
+    assert_eq!(
+        store.everything(),
+        before,
+        "somebody who only looked left a trace; recovery would have done: {}",
+        plan.out
+    );
     file
-}
-
-/// Asserts what must hold once a command has run after a kill.
-fn all_is_well(store: &Store) {
-    let verify = store.run(&["verify"]);
-    assert_eq!(verify.code, 0, "{verify:?}");
-    let plan = store.run(&["recover", "--dry-run"]);
-    assert_eq!(plan.code, 0, "{plan:?}");
-    let names: Vec<_> = std::fs::read_dir(store.dir()).expect("the directory").map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "something lies beside file and journal: {names:?}");
 }
 
 #[test]
@@ -49,7 +44,9 @@ fn loops_of_a_thousand_updates_lose_nothing_acknowledged() {
         let mut sent = 0;
         'talk: while acknowledged < 1000 {
             while sent < (acknowledged + 8).min(1000) {
-                if !session.send(&format!(r#"{{"op":"set","path":"snapshots.r{round}.s{sent}","value":{{"n":{sent}}}}}"#)) {
+                if !session
+                    .send(&format!(r#"{{"op":"set","path":"snapshots.r{round}.s{sent}","value":{{"n":{sent}}}}}"#))
+                {
                     break 'talk;
                 }
                 sent += 1;
@@ -73,7 +70,7 @@ fn loops_of_a_thousand_updates_lose_nothing_acknowledged() {
         assert!((acknowledged..=sent).contains(&there), "{acknowledged} acknowledged, {sent} sent, {there} there");
         let whole = (0..there).all(|n| file["snapshots"][format!("r{round}")][format!("s{n}")]["n"] == n);
         assert!(whole, "what is there is the first {there}, and each is whole");
-        all_is_well(&store);
+        store.assert_well("after a command without clean-up");
         kept += acknowledged;
     }
     println!("{rounds} kills, {kept} acknowledged updates");
@@ -101,10 +98,14 @@ fn single_commands_killed_at_any_moment_happened_whole_or_not_at_all() {
         kill_process(Pid::from_child(&child), Signal::KILL).expect("it is not waited for yet");
         let done = child.wait().expect("it ends").success();
         killed += u32::from(!done);
-        let file = if dice.below(8) == 0 { look_at_the_wreck(&store) } else { serde_json::from_str(&store.text()).unwrap() };
+        let file =
+            if dice.below(8) == 0 { look_at_the_wreck(&store) } else { serde_json::from_str(&store.text()).unwrap() };
         assert_eq!(file["n"], file["copy"], "round {round}: half an edit is in the file");
         let there: u64 = store.ok(&["get", "n"]).trim().parse().expect("a number");
-        assert!(there == next || there == newest && !done, "round {round}: {newest}, then {next} (done: {done}), is {there}");
+        assert!(
+            there == next || there == newest && !done,
+            "round {round}: {newest}, then {next} (done: {done}), is {there}"
+        );
         assert_eq!(store.ok(&["get", "copy"]).trim(), there.to_string(), "round {round}: half an edit is in the log");
         newest = there;
     }
@@ -112,7 +113,7 @@ fn single_commands_killed_at_any_moment_happened_whole_or_not_at_all() {
     newest += 1;
     store.ok(&["merge", &format!("{{\"n\":{newest},\"copy\":{newest}}}")]);
     assert_eq!(store.text(), format!("{{\n  \"n\": {newest},\n  \"copy\": {newest}\n}}\n"));
-    all_is_well(&store);
+    store.assert_well("after a command without clean-up");
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn compactions_killed_at_any_moment_lose_nothing() {
         assert_eq!(store.ok(&["get", "n"]), format!("{round}\n"));
     }
     store.ok(&["increment", "n"]);
-    all_is_well(&store);
+    store.assert_well("after a command without clean-up");
     assert_eq!(store.run(&["recover"]).code, 0);
     assert_eq!(store.text(), format!("{{\"n\":{}}}", rounds + 1));
 }
@@ -172,5 +173,5 @@ fn a_recovery_killed_at_any_moment_is_done_by_the_next() {
     }
     assert_eq!(store.run(&["recover"]).code, 0);
     assert_eq!(store.text(), format!("{{\"n\":{rounds}}}"));
-    all_is_well(&store);
+    store.assert_well("after a command without clean-up");
 }

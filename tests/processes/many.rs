@@ -30,15 +30,7 @@ fn add_at_once(store: &Store) {
         assert_eq!(file["containers"][format!("dev{n}")]["ip"], format!("10.0.0.{n}"), "entry {n} is lost");
     }
     assert_eq!(store.ok(&["ls", "containers"]).lines().count(), PROCESSES);
-    assert_eq!(store.run(&["verify"]).code, 0);
-    assert_eq!(litter(store), Vec::<String>::new());
-}
-
-/// What lies beside file and journal.
-fn litter(store: &Store) -> Vec<String> {
-    let names = std::fs::read_dir(store.dir()).expect("the directory").map(|entry| entry.expect("an entry").file_name());
-    let names = names.map(|name| name.to_string_lossy().into_owned());
-    names.filter(|name| !["settings.json", "settings.json.cfgwal"].contains(&name.as_str())).collect()
+    store.assert_well("after all of them");
 }
 
 #[test]
@@ -63,7 +55,8 @@ fn sixteen_processes_draw_1600_distinct_numbers() {
     let store = Store::with("{\"next\":0}\n");
     let draw = |store: &Store| {
         let mut session = Session::start(store);
-        let numbers: Vec<u64> = (0..100).map(|_| number(&session.must(r#"{"op":"increment","path":"next"}"#))).collect();
+        let numbers: Vec<u64> =
+            (0..100).map(|_| number(&session.must(r#"{"op":"increment","path":"next"}"#))).collect();
         let ran = session.finish();
         assert_eq!((ran.code, ran.err.as_str()), (0, ""));
         numbers

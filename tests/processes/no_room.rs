@@ -104,7 +104,8 @@ fn edits_go_on_until_the_log_is_full_and_what_was_acknowledged_stays() {
         let mut session = Session::start(store);
         let mut good = 0;
         let refused = loop {
-            let answer = session.ask(&format!("{{\"op\":\"set\",\"path\":\"n\",\"value\":[{},\"{value}\"]}}", good + 1));
+            let answer =
+                session.ask(&format!("{{\"op\":\"set\",\"path\":\"n\",\"value\":[{},\"{value}\"]}}", good + 1));
             let answer = answer.expect("a full disk is no reason to end");
             if answer["ok"] != true {
                 break answer;

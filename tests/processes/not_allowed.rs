@@ -59,7 +59,9 @@ fn somebody_elses_journal_is_neither_read_nor_written() {
     // What root creates in a directory goes to the owner of the directory, unless that is told otherwise.
     std::os::unix::fs::lchown(store.journal(), Some(0), Some(0)).unwrap();
     let before = store.everything();
-    for args in [&["set", "a", "2"][..], &["get", "a"], &["batch"], &["compact"], &["recover"], &["recover", "--dry-run"]] {
+    for args in
+        [&["set", "a", "2"][..], &["get", "a"], &["batch"], &["compact"], &["recover"], &["recover", "--dry-run"]]
+    {
         assert_denied(&somebody.runs(&store, args), "settings.json.cfgwal");
     }
     assert_eq!(store.everything(), before);

@@ -117,6 +117,18 @@ impl Store {
         feed(self.command(args), input)
     }
 
+    /// Asserts what must hold whenever a command has ended well: every checksum and chain is good, recovery has nothing
+    /// to do, and nothing lies beside file and journal.
+    pub fn assert_well(&self, when: &str) {
+        for args in [&["verify"][..], &["recover", "--dry-run"]] {
+            let ran = self.run(args);
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{when}: {args:?}: {}", ran.out);
+        }
+        let names = fs::read_dir(self.dir()).expect("the directory").map(|entry| entry.expect("an entry").file_name());
+        let litter: Vec<_> = names.filter(|name| name != "settings.json" && name != "settings.json.cfgwal").collect();
+        assert!(litter.is_empty(), "{when}: {litter:?} lies beside file and journal");
+    }
+
     /// Everything in the directory: what each name is, its mode and content. Equal before and after, nothing changed.
     pub fn everything(&self) -> BTreeMap<PathBuf, Entry> {
         let mut found = BTreeMap::new();
