@@ -566,7 +566,13 @@ impl Inner {
             }
         }
         self.flush()?;
-        self.materialise(false)
+        let status = self.materialise(false)?;
+        // An editor that had a replaced text open may have closed it by now.
+        if self.materialiser(false).has_leftovers().unwrap_or(false) {
+            let guard = self.log.maintenance()?;
+            self.materialiser(false).sweep(&guard)?;
+        }
+        Ok(status)
     }
 }
 

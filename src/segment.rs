@@ -21,6 +21,8 @@ const HEADER_LEN: usize = 108;
 /// The header stands twice in its block, so that one bad sector does not take the salt with it.
 const COPIES: [usize; 2] = [0, 2048];
 const NAME: &str = "wal-";
+/// Segments, sequences and revisions count no further: whatever says otherwise was not written by us.
+pub(crate) const COUNT_MAX: u64 = (1 << 44) - 1;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,10 @@ impl Header {
         if version != FORMAT_VERSION || features | soft != 0 {
             return Err(HeaderFault::Newer { version, features: features | soft });
         }
+        let (number, first, revision) = (u64_at(bytes, 48), u64_at(bytes, 56), u64_at(bytes, 64));
+        if number == 0 || first == 0 || number.max(first).max(revision) > COUNT_MAX {
+            return Err(HeaderFault::Damaged);
+        }
         let sixteen = |at: usize| bytes[at..at + 16].try_into().expect("a slice of sixteen bytes");
         Ok(Header {
             store: sixteen(32),
@@ -157,7 +163,8 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number_in(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(NAME)?;
     let lower = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+    let number = (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
+    number.filter(|number| (1..=COUNT_MAX).contains(number))
 }
 
 /// What ended a scan.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
 use crate::note::TextHash;
 use crate::op::codec;
-use crate::segment::{BLOCK, Cursor, FORMAT_VERSION};
+use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, Open, Rename, Storage};
 use crate::value::{OrderedMap, Value};
@@ -131,6 +131,10 @@ impl Header {
         let (version, features, soft) = (u32_at(bytes, 8), u64_at(bytes, 16), u64_at(bytes, 24));
         if version != FORMAT_VERSION || features | soft != 0 {
             return Err(SnapshotFault::Newer { version, features: features | soft });
+        }
+        let (revision, sequence, next) = (u64_at(bytes, 48), u64_at(bytes, 56), u64_at(bytes, 72));
+        if next == 0 || revision.max(sequence).max(next) > COUNT_MAX {
+            return Err(SnapshotFault::Header);
         }
         Ok(Header {
             store: bytes[32..48].try_into().expect("a slice of sixteen bytes"),

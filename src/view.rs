@@ -349,16 +349,16 @@ pub(crate) fn look(
     let mut holder = None;
     let mut of_store = None;
     let standing = watermark::peek(storage, dir, &boot)?;
-    let evidence = recovery::gather(
-        storage,
-        dir,
-        || match watermark::peek(storage, dir, &boot) {
-            Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
-            Ok(Peek::OtherBoot) => Standing::OtherBoot,
-            Ok(Peek::Void) | Err(_) => Standing::Unknown,
-        },
-        every_byte,
-    )?;
+    let peek = || match watermark::peek(storage, dir, &boot) {
+        Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
+        Ok(Peek::OtherBoot) => Standing::OtherBoot,
+        Ok(Peek::Void) | Err(_) => Standing::Unknown,
+    };
+    let mut evidence = recovery::gather(storage, dir, peek, every_byte)?;
+    if !matches!(evidence.standing, Standing::ThisBoot(_)) && peek() != evidence.standing {
+        // Somebody has begun to work with the journal meanwhile: what was read may hold what is not durable.
+        evidence = recovery::gather(storage, dir, peek, every_byte)?;
+    }
     if let Peek::ThisBoot { store, holder: found, .. } = standing {
         (of_store, holder) = (Some(store), found);
     }
