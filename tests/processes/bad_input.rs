@@ -156,7 +156,7 @@ fn command_lines_that_make_no_sense() {
             (&["set", "a", "1", "--lock-timeout", "soon"], 2, "expected a duration"),
             (&["set", "a", "1", "--lock-timeout=-1s"], 2, "cannot be negative"),
             (&["set", "a", "1", "--if-revision", "x"], 2, "--if-revision"),
-            (&["push", "list", "1", "--cap", "-1"], 2, "--cap"),
+            (&["push", "list", "1", "--cap=-1"], 2, "--cap"),
             (&["-f", "settings.json.cfgwal", "set", "a", "1"], 2, "is a journal"),
             (&["-f", "notes", "set", "a", "1"], 8, "extension"),
             (&["-f", ".", "set", "a", "1"], 8, "regular file"),
