@@ -10,12 +10,12 @@ use crate::lock::MaintenanceGuard;
 use crate::log::{Log, ZEROS_FIRST};
 use crate::materialise::ConfigFile;
 use crate::note::hash_text;
-use crate::recovery::{self, Look, Standing};
+use crate::recovery::{self, Evidence, Look, Standing};
 use crate::segment::{self, Segment};
 use crate::snapshot;
 use crate::state::State;
 use crate::storage::{self, Open};
-use crate::version::StandsFor;
+use crate::version::{KnownText, StandsFor, Version};
 
 /// The log is compacted by itself when it outgrows this and the snapshot.
 pub(crate) const LOG_MIN: u64 = 1024 * 1024;
@@ -74,34 +74,41 @@ fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
         let known = version.known(&hash_text(&log.store, &text.bytes)).is_some();
         known.then(|| String::from_utf8(text.bytes).ok()).flatten()
     });
-    let mut at =
-        |revision| if revision == version.revision() { Ok(version.state.clone()) } else { state_at(log, revision) };
+    let mut state_of = |text: &KnownText| state_of(log, &version, text);
     let created = storage.clock_micros();
-    let bytes = snapshot::encode(log.store, &version, next_segment, created, text.as_deref(), &mut at)?;
+    let bytes = snapshot::encode(log.store, &version, next_segment, created, text.as_deref(), &mut state_of)?;
     snapshot::write(storage, &log.dir, version.revision(), &bytes)?;
     Ok((version.revision(), bytes.len() as u64))
 }
 
+/// The state that a text of the config file stands for.
+pub(crate) fn state_of(log: &Log, version: &Version, text: &KnownText) -> Result<State, Error> {
+    let current = |revision| revision == version.revision();
+    let mut at = |revision| if current(revision) { Ok(version.state.clone()) } else { state_at(log, revision) };
+    match text.stands_for.state(&mut at) {
+        Err(Error::NoSuchRevision { revision, oldest, newest }) => {
+            // The log no longer has it, but every snapshot carries the states of the texts of its time.
+            let evidence = gather(log)?;
+            let mut snapshots = evidence.snapshots.iter().filter_map(|(_, snapshot, _)| snapshot.as_ref().ok());
+            match snapshots.find_map(|snapshot| snapshot.version.known(&text.hash)).map(|text| &text.stands_for) {
+                Some(StandsFor::Snapshot(_, state)) => Ok(state.clone()),
+                _ => Err(Error::NoSuchRevision { revision, oldest, newest }),
+            }
+        }
+        result => result,
+    }
+}
+
+fn gather(log: &Log) -> Result<Evidence, Error> {
+    recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true)
+}
+
 /// The state at an older revision that the log still holds.
-pub(crate) fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
-    let evidence =
-        recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true)?;
+fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
+    let evidence = gather(log)?;
     let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
     if plan.version.revision() == revision {
         return Ok(plan.version.state);
-    }
-    // A snapshot carries the states that the texts of its time stood for.
-    let texts = evidence
-        .snapshots
-        .iter()
-        .filter_map(|(_, snapshot, _)| snapshot.as_ref().ok())
-        .flat_map(|s| s.version.texts.iter());
-    let carried = texts.filter_map(|text| match &text.stands_for {
-        StandsFor::Snapshot(found, state) if *found == revision => Some(state.clone()),
-        _ => None,
-    });
-    if let Some(state) = carried.last() {
-        return Ok(state);
     }
     let oldest = evidence.snapshots.last().map_or(0, |(oldest, _, _)| *oldest);
     Err(Error::NoSuchRevision { revision, oldest, newest: log.published()?.revision() })
@@ -109,8 +116,7 @@ pub(crate) fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
 
 /// The text that the config file showed when the newest intact snapshot was written.
 pub(crate) fn last_shown(log: &Log) -> Result<Option<Arc<str>>, Error> {
-    let standing = || Standing::ThisBoot(log.locks.watermark.durable());
-    let evidence = recovery::gather(&*log.storage, &log.dir, standing, false)?;
+    let evidence = gather(log)?;
     Ok(evidence.snapshots.into_iter().find_map(|(_, snapshot, _)| snapshot.ok()?.shown))
 }
 

@@ -137,7 +137,7 @@ impl Pending {
     /// Wait until the edit is durable.
     pub fn wait(self) -> Result<Ack, Error> {
         let outcome = self.inner.queue.drive(&self.inner.log, &self.slot);
-        self.inner.acknowledge(self.edit.clone(), outcome)
+        self.inner.acknowledge(self.edit.clone(), outcome, self.slot.settled.get().cloned())
     }
 }
 
@@ -148,7 +148,10 @@ impl Future for Pending {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         *self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         match self.slot.outcome() {
-            Some(outcome) => Poll::Ready(self.inner.acknowledge(self.edit.clone(), outcome)),
+            Some(outcome) => {
+                let settled = self.slot.settled.get().cloned();
+                Poll::Ready(self.inner.acknowledge(self.edit.clone(), outcome, settled))
+            }
             None => {
                 self.inner.signals.submitted();
                 Poll::Pending
@@ -229,7 +232,7 @@ impl Journal {
         self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit.clone());
         let outcome = self.inner.queue.drive(&self.inner.log, &slot);
-        self.inner.acknowledge(edit, outcome)
+        self.inner.acknowledge(edit, outcome, None)
     }
 
     /// Begin an edit and do not wait. Edits submitted one after the other are applied in that order and share syncs.
@@ -249,7 +252,7 @@ impl Journal {
         self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit.clone());
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
-            self.inner.queue.drive_once(&self.inner.log);
+            self.inner.queue.drive_for_others(&self.inner.log);
         } else {
             self.inner.wake_keeper();
             self.inner.signals.submitted();
@@ -416,12 +419,16 @@ impl Inner {
         transaction.origin = self.origin.clone();
         let mut payload = Vec::new();
         transaction.encode(&mut payload)?;
-        Ok(Edit { transaction, payload: payload.into(), expected })
+        Ok(Edit { transaction: Box::new(transaction), payload: payload.into(), expected })
     }
 
     /// Wait until an appended edit is durable, and say what came of it.
-    fn acknowledge(self: &Arc<Self>, edit: Edit, outcome: Result<Appended, Error>) -> Result<Ack, Error> {
-        let mut outcome = outcome;
+    fn acknowledge(
+        self: &Arc<Self>,
+        edit: Edit,
+        mut outcome: Result<Appended, Error>,
+        mut settled: Option<Result<(), Error>>,
+    ) -> Result<Ack, Error> {
         let appended = loop {
             let appended = match outcome {
                 Ok(appended) => appended,
@@ -432,7 +439,7 @@ impl Inner {
                 }
                 Err(error) => return Err(error),
             };
-            match self.log.wait_durable(&appended.ticket) {
+            match settled.take().unwrap_or_else(|| self.log.wait_durable(&appended.ticket)) {
                 Ok(()) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
                 Err(Error::OutcomeUnknown(_)) if !appended.written && !self.log.is_latched() => {
@@ -527,17 +534,12 @@ impl Inner {
 
     /// Everything submitted so far is appended and durable.
     fn flush(&self) -> Result<(), Error> {
-        while self.queue.drive_once(&self.log) {}
+        while self.queue.drive_for_others(&self.log) {}
         self.log.sync_all()
     }
 
     fn drive_submitted(&self) {
-        while !self.queue.is_empty() {
-            self.queue.drive_once(&self.log);
-        }
-        if let Err(error) = self.log.sync_all() {
-            tracing::warn!(%error, "submitted edits could not be made durable");
-        }
+        while self.queue.drive_for_others(&self.log) {}
         self.signals.edited();
     }
 

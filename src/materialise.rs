@@ -175,9 +175,13 @@ impl Materialiser<'_> {
             }
             match self.attempt(&version, &mut shows)? {
                 Outcome::Done(shown) => {
-                    // What others appended meanwhile is theirs to show. An edit is not told that the file lags behind
-                    // because of edits that came after it.
-                    return Ok((FileStatus::Current { revision: shown.revision }, Some(shown)));
+                    let revision = self.log.published()?.revision();
+                    let status = if shown.revision >= revision {
+                        FileStatus::Current { revision }
+                    } else {
+                        FileStatus::Behind { shows: Some(shown.revision), revision, why: Behind::Pending }
+                    };
+                    return Ok((status, Some(shown)));
                 }
                 Outcome::Behind(why) => {
                     let revision = version.revision();
@@ -229,7 +233,7 @@ impl Materialiser<'_> {
         };
         let mut bases = Vec::new();
         for known in version.texts.iter() {
-            bases.push(known.stands_for.state(&mut |revision| self.state_at(version, revision))?);
+            bases.push(compact::state_of(self.log, version, known)?);
         }
         let Some(newest) = version.texts.last() else {
             // No file was ever shown; its text is an edit of nothing.
@@ -285,10 +289,6 @@ impl Materialiser<'_> {
         }
         self.log.sync_all()?;
         Ok(Outcome::Again)
-    }
-
-    fn state_at(&self, version: &Version, revision: u64) -> Result<State, Error> {
-        if revision == version.revision() { Ok(version.state.clone()) } else { compact::state_at(self.log, revision) }
     }
 
     /// Put a file where none ever was.

@@ -425,8 +425,7 @@ impl<'a> Replay<'a> {
             let newest = self.evidence.snapshots.first().map_or(0, |(revision, _, _)| *revision);
             return self.damaged(self.evidence.dir.join(snapshot::name(newest)), 0, DamageKind::Snapshot);
         }
-        let mut expected = base;
-        for (at, found) in needed.iter().enumerate() {
+        for (expected, (at, found)) in (base..).zip(needed.iter().enumerate()) {
             let path = self.evidence.dir.join(segment::name(found.number));
             if found.number != expected {
                 return self.damaged(self.evidence.dir.join(segment::name(expected)), 0, DamageKind::MissingSegment);
@@ -441,7 +440,6 @@ impl<'a> Replay<'a> {
             if !self.replay_segment(found, &header, successor, path) {
                 return;
             }
-            expected += 1;
         }
         if needed.is_empty() {
             self.damaged(self.evidence.dir.join(segment::name(base)), 0, DamageKind::MissingSegment);

@@ -17,7 +17,7 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 /// The header's block; frames begin after it.
 pub(crate) const BLOCK: u64 = 4096;
 const MAGIC: [u8; 8] = *b"CFGWALSG";
-const HEADER_LEN: usize = 108;
+pub(crate) const HEADER_LEN: usize = 108;
 /// The header stands twice in its block, so that one bad sector does not take the salt with it.
 const COPIES: [usize; 2] = [0, 2048];
 const NAME: &str = "wal-";

@@ -149,19 +149,19 @@ impl Header {
     }
 }
 
-/// The bytes of a snapshot of `version`, after which segment `next_segment` goes on. `at` gives the states of older
-/// revisions, which a text of the config file may stand for.
+/// The bytes of a snapshot of `version`, after which segment `next_segment` goes on. `state_of` gives the state that
+/// a text of the config file stands for.
 pub(crate) fn encode(
     store: [u8; 16],
     version: &Version,
     next_segment: u64,
     created: u64,
     shown: Option<&str>,
-    at: &mut dyn FnMut(u64) -> Result<State, Error>,
+    state_of: &mut dyn FnMut(&KnownText) -> Result<State, Error>,
 ) -> Result<Vec<u8>, Error> {
     let mut texts = Vec::new();
     for text in version.texts.iter() {
-        let state = text.stands_for.state(&mut |revision| at(revision))?;
+        let state = state_of(text)?;
         let own = state.root() == version.state.root();
         texts.push(BodyText {
             hash: text.hash,

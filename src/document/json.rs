@@ -1,10 +1,11 @@
 //! JSON and JSONC: one code, two dialects.
 //!
-//! `tree` reads a text into spans, `row` knows which text around an item belongs to it, `splice` walks
+//! `scan` reads a text into tokens, `tree` those into spans, `row` knows which text around an item belongs to it, `splice` walks
 //! tree and target side by side and says which bytes to replace, `layout` writes what is new.
 
 mod layout;
 mod row;
+mod scan;
 mod splice;
 mod tree;
 
@@ -48,8 +49,14 @@ pub(super) fn patch(format: Format, text: &[u8], target: &Value) -> Result<Vec<u
             limits::RECORD_MAX
         )));
     }
-    match Tree::parse(&patched, dialect) {
-        Ok(again) if again.matches(Tree::ROOT, target) => Ok([bom, patched.as_bytes()].concat()),
+    prove(&patched, dialect, target)?;
+    Ok([bom, patched.as_bytes()].concat())
+}
+
+/// Reads the result as anyone else will.
+fn prove(patched: &str, dialect: Dialect, target: &Value) -> Result<(), Unpatchable> {
+    match Tree::parse(patched, dialect) {
+        Ok(again) if again.matches(Tree::ROOT, target) => Ok(()),
         Ok(_) => Err(Unpatchable::Unproven("it reads as another value".to_owned())),
         Err(invalid) => Err(Unpatchable::Unproven(invalid.to_string())),
     }
@@ -74,5 +81,34 @@ fn check_writable(target: &Value, depth: usize) -> Result<(), Unpatchable> {
             check_writable(value, depth + 1)
         }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proven(patched: &str, target: &str) -> bool {
+        let target = parse(Format::Json, target.as_bytes()).expect("a test's own text");
+        prove(patched, Dialect::Strict, &target).is_ok()
+    }
+
+    #[test]
+    fn a_result_that_is_not_the_target_is_not_proven() {
+        assert!(proven(r#"{"a": [1, "\u0061"], "b": 1.0}"#, r#"{"a":[1,"a"],"b":1.0}"#));
+        for wrong in [
+            r#"{"a": [1, "a"], "b": 1}"#,
+            r#"{"b": 1.0, "a": [1, "a"]}"#,
+            r#"{"a": [1, "a", 2], "b": 1.0}"#,
+            r#"{"a": [1], "b": 1.0}"#,
+            r#"{"a": [1, "a"]}"#,
+            r#"{"a": [1, "a"], "b": 1.0, "c": 1}"#,
+            r#"{"a": [1, "a"], "b": 1.0"#,
+            r#"{"a": [1, "a"], "b": "1.0"}"#,
+            r#"{"a": {"1": "a"}, "b": 1.0}"#,
+            "null",
+        ] {
+            assert!(!proven(wrong, r#"{"a":[1,"a"],"b":1.0}"#), "{wrong}");
+        }
     }
 }

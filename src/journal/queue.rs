@@ -1,7 +1,7 @@
 //! Edits of many threads, appended together: whoever finds nobody at it appends for all who wait.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 
 use crate::error::Error;
@@ -20,13 +20,15 @@ pub(super) struct Slot {
     edit: Mutex<Option<Edit>>,
     outcome: Mutex<Option<Result<Appended, Error>>>,
     pub(super) waker: Mutex<Option<Waker>>,
+    /// Whether it became durable, where someone has waited for that on behalf of its owner.
+    pub(super) settled: OnceLock<Result<(), Error>>,
     len: usize,
 }
 
 /// What is needed to judge and write an edit.
 #[derive(Clone)]
 pub(super) struct Edit {
-    pub transaction: Transaction,
+    pub transaction: Box<Transaction>,
     pub payload: Arc<[u8]>,
     pub expected: Option<u64>,
 }
@@ -71,8 +73,13 @@ struct Waiting {
 impl Queue {
     pub(super) fn push(&self, edit: Edit) -> Arc<Slot> {
         let len = edit.payload.len();
-        let slot =
-            Arc::new(Slot { edit: Mutex::new(Some(edit)), outcome: Mutex::default(), waker: Mutex::default(), len });
+        let slot = Arc::new(Slot {
+            edit: Mutex::new(Some(edit)),
+            outcome: Mutex::default(),
+            waker: Mutex::default(),
+            settled: OnceLock::new(),
+            len,
+        });
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.bytes += len;
         waiting.slots.push_back(slot.clone());
@@ -82,10 +89,6 @@ impl Queue {
     /// Bytes that wait.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).slots.is_empty()
     }
 
     /// See to it that this edit has its turn.
@@ -98,8 +101,19 @@ impl Queue {
         }
     }
 
-    /// Append some of what waits; returns whether there was anything.
-    pub(super) fn drive_once(&self, log: &Log) -> bool {
+    /// Append some of what waits and see it durable, for owners who may be long in coming. Returns whether there was any.
+    pub(super) fn drive_for_others(&self, log: &Log) -> bool {
+        let slots = self.drive_once(log);
+        for slot in &slots {
+            if let Some(Ok(appended)) = slot.outcome() {
+                let _ = slot.settled.set(log.wait_durable(&appended.ticket));
+            }
+        }
+        !slots.is_empty()
+    }
+
+    /// Append some of what waits: it is not durable yet.
+    fn drive_once(&self, log: &Log) -> Vec<Arc<Slot>> {
         let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = self.take_batch();
         let edits = slots.iter().map(|slot| {
@@ -109,7 +123,7 @@ impl Queue {
         });
         let mut requests: Vec<Request<'_>> = edits.collect();
         if requests.is_empty() {
-            return false;
+            return slots;
         }
         let answered = Answered(&slots);
         log.append(&mut requests);
@@ -125,7 +139,7 @@ impl Queue {
                 waker.wake();
             }
         }
-        true
+        slots
     }
 
     fn take_batch(&self) -> Vec<Arc<Slot>> {

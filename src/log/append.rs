@@ -8,10 +8,13 @@ const LEFT_MAX: usize = 64;
 /// Something to append.
 pub(crate) enum Want<'a> {
     /// An edit: its transaction, the payload it encodes to, and the revision that it insists on.
-    Edit { transaction: Transaction, payload: Arc<[u8]>, expected: Option<u64> },
+    Edit { transaction: Box<Transaction>, payload: Arc<[u8]>, expected: Option<u64> },
     /// What follows from the newest version, looked at under the lock; `None`: nothing.
-    Computed(Box<dyn FnOnce(&Version) -> Result<Option<Entry>, Error> + Send + 'a>),
+    Computed(Compute<'a>),
 }
+
+/// Looks at the newest version and says what is to be appended.
+type Compute<'a> = Box<dyn FnOnce(&Version) -> Result<Option<Entry>, Error> + Send + 'a>;
 
 /// A frame's content.
 pub(crate) enum Entry {
@@ -245,7 +248,7 @@ impl Batch {
                 Some(Entry::Edit(transaction)) => {
                     let mut payload = Vec::new();
                     transaction.encode(&mut payload)?;
-                    (transaction, payload.into())
+                    (Box::new(transaction), payload.into())
                 }
                 Some(Entry::Note(note)) => {
                     let payload: Arc<[u8]> = note.encode().into();

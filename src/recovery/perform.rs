@@ -55,12 +55,13 @@ pub(crate) fn perform(
             Step::AcceptLoss { .. } => unreachable!("a plan with damage is not performed here"),
         }
     }
-    // From here on what can be read counts as durable: the names, and what may still be in a drive's own cache.
-    let path = dir.join(segment::name(segment));
-    let last = storage.open(&path, Open::Write).map_err(Error::io("open", &path))?;
-    last.sync().map_err(Error::io("sync", &path))?;
     storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
     if !locks.watermark.speaks_for(boot, &plan.store) {
+        // From here on what can be read counts as durable, also what may still be in a drive's own cache. Nobody else
+        // syncs before the page speaks; afterwards that takes an election.
+        let path = dir.join(segment::name(segment));
+        let last = storage.open(&path, Open::Write).map_err(Error::io("open", &path))?;
+        last.sync().map_err(Error::io("sync", &path))?;
         locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
     } else if segment != plan.version.segment {
         locks.watermark.name_segment(segment, durable);
@@ -120,7 +121,7 @@ pub(crate) fn accept_loss(
         StandsFor::Save(_) => false,
     };
     version.texts = plan.version.texts.iter().filter(has_state).cloned().collect();
-    let mut state_of = |_| Ok(plan.version.state.clone());
+    let mut state_of = |text: &KnownText| text.stands_for.state(&mut |_| Ok(plan.version.state.clone()));
     let bytes = snapshot::encode(plan.store, &version, next, created, None, &mut state_of)?;
     let written = snapshot::write(storage, dir, version.revision(), &bytes)?;
     for path in given_up.iter().filter(|path| **path != written) {

@@ -2,7 +2,6 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected,
@@ -336,10 +335,10 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
-        if type_name::<D>() == type_name::<FromValue<'_>>() {
-            return from.deserialize_newtype_struct(EXACT, ValueVisitor);
+        match type_name::<D>() == type_name::<FromValue<'_>>() {
+            true => from.deserialize_newtype_struct(EXACT, ValueVisitor { foreign: false }),
+            false => from.deserialize_any(ValueVisitor { foreign: true }),
         }
-        from.deserialize_any(ValueVisitor)
     }
 }
 
@@ -352,7 +351,13 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-struct ValueVisitor;
+struct ValueVisitor {
+    foreign: bool,
+}
+
+/// With its feature `arbitrary_precision`, which any crate in a program can turn on for all of them,
+/// serde_json hands over every number as a map of this one key.
+const FOREIGN_NUMBER: &str = "$serde_json::private::Number";
 
 impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
@@ -409,7 +414,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         if type_name::<D>() != type_name::<ExactNumber<'_>>() {
             return Value::deserialize(from);
         }
-        let text = Arc::<str>::from(String::deserialize(from)?);
+        let text = String::deserialize(from)?;
         Number::parse(&text).map(Value::Number).ok_or_else(|| D::Error::custom("not a number"))
     }
 
@@ -429,6 +434,10 @@ impl<'de> Visitor<'de> for ValueVisitor {
             }
             map.insert(key, value);
         }
-        Ok(Value::Object(map))
+        let number = match map.get(FOREIGN_NUMBER) {
+            Some(Value::String(text)) if self.foreign && map.len() == 1 => Number::parse(text),
+            _ => None,
+        };
+        Ok(number.map_or(Value::Object(map), Value::Number))
     }
 }

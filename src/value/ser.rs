@@ -98,12 +98,13 @@ const EXACT: &str = "$cfgwal::Number";
 impl Serialize for Number {
     /// An integer or the nearest floating-point number; [`Value::from_serialize`] gets the exact text.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if let Some(int) = self.as_i64() {
-            return to.serialize_i64(int);
-        }
         // No call of serde's says "this text is a number". The name says who is listening.
-        if type_name::<S>() == type_name::<ToValue>() {
-            return to.serialize_newtype_struct(EXACT, &*self.text());
+        let exact = type_name::<S>() == type_name::<ToValue>();
+        match self.as_i64() {
+            // `-0` is an integer too, and has a text of its own.
+            Some(int) if !exact || int != 0 => return to.serialize_i64(int),
+            _ if exact => return to.serialize_newtype_struct(EXACT, &*self.text()),
+            _ => {}
         }
         let text = self.text();
         if let Ok(int) = text.parse::<u64>() {

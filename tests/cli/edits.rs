@@ -1,5 +1,7 @@
 //! The verbs that change something.
 
+use std::process::Stdio;
+
 use crate::support::{Store, feed};
 
 const SAMPLE: &str = r#"{
@@ -64,11 +66,11 @@ fn unset_removes_or_exits_1() {
     let store = Store::with("{\"a\": 1, \"b\": 2}");
     store.ok(&["unset", "a"]);
     assert_eq!(store.text(), "{\"b\": 2}");
-    let before = store.everything();
+    let before = store.content();
     let ran = store.run(&["unset", "a"]);
     assert_eq!((ran.code, ran.err.as_str()), (1, "cfgwal: a is not there\n"));
     assert_eq!(store.ok(&["get", "b"]), "2\n");
-    assert_eq!(store.everything(), before, "a refusal left a trace");
+    assert_eq!(store.content(), before, "a refusal left a trace");
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn move_renames_in_place_and_exits_1_where_nothing_is() {
 fn preconditions_are_judged_with_the_edit() {
     let store = Store::with("{\"n\": 1, \"odd=key\": true}");
     store.ok(&["set", "a", "1", "--if", "n=1", "--if", "\"odd=key\"=true", "--if-absent", "a", "--if-revision", "0"]);
-    let before = store.everything();
+    let before = store.content();
     for (condition, found) in [
         (["--if", "n=2"], "n is 1, not 2"),
         (["--if", "gone=2"], "gone is absent, not 2"),
@@ -144,7 +146,7 @@ fn preconditions_are_judged_with_the_edit() {
         assert_eq!(ran.code, 4, "{ran:?}");
         assert!(ran.err.contains(found), "{ran:?}");
     }
-    assert_eq!(store.everything(), before, "a refusal left a trace");
+    assert_eq!(store.content(), before, "a refusal left a trace");
 }
 
 #[test]
@@ -164,6 +166,23 @@ fn edits_say_to_programs_which_revision_they_made() {
 }
 
 #[test]
+fn many_at_once_all_land_and_all_say_so() {
+    let store = Store::with("{}");
+    let children: Vec<_> = (0..24)
+        .map(|n| {
+            let mut command = store.command(&["set", &format!("key{n}"), "1", "--lock-timeout", "60s"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("set starts")
+        })
+        .collect();
+    for child in children {
+        let ran = crate::support::ran(child.wait_with_output());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    }
+    assert_eq!(store.ok(&["ls"]).lines().count(), 24);
+    assert_eq!(store.text().matches("key").count(), 24, "the file shows them all");
+}
+
+#[test]
 fn init_says_what_it_did() {
     let store = Store::empty();
     let init = ["init", "settings.json"];
@@ -177,10 +196,10 @@ fn init_says_what_it_did() {
     let before = store.everything();
     assert_eq!(store.ok(&["init", "settings.json", "--dry-run"]), "settings.json would be adopted as it is\n");
     assert_eq!(store.everything(), before);
-    let json = "{\"file\":\"settings.json\",\"found\":\"file\",\"did\":\"adopted\"}\n";
+    let json = "{\"file\":\"settings.json\",\"done\":\"adopted\",\"dry_run\":false}\n";
     assert_eq!(store.ok(&["init", "settings.json", "--json"]), json);
     assert_eq!(store.text(), "{\"a\":1}");
-    assert_eq!(store.ok(&["status", "--json"]).matches("\"revision\":0").count(), 1);
+    assert!(store.ok(&["status", "--json"]).starts_with("{\"revision\":0,"));
 }
 
 #[test]
@@ -206,4 +225,65 @@ fn compact_works_bare() {
     assert!(json.starts_with("{\"revision\":20,\"log_bytes_before\":"), "{json}");
     assert_eq!(store.ok(&["compact", "--quiet"]), "");
     assert_eq!(store.ok(&["increment", "n"]), "1\n");
+}
+
+#[test]
+fn a_hand_edit_is_seen_by_readers_and_taken_over_by_the_next_edit() {
+    let store = Store::with("{\n  \"a\": 1,\n  \"b\": 2\n}\n");
+    store.ok(&["set", "a", "2"]);
+    store.write("{\n  \"a\": 2,\n  \"b\":   3\n}\n");
+    assert_eq!(store.ok(&["get", "b"]), "3\n");
+    let before = store.everything();
+    let diff = store.ok(&["set", "a", "5", "--dry-run"]);
+    assert!(diff.contains("-  \"a\": 2,\n+  \"a\": 5,\n   \"b\":   3\n"), "{diff}");
+    assert_eq!(store.everything(), before);
+    store.ok(&["set", "a", "5"]);
+    assert_eq!(store.text(), "{\n  \"a\": 5,\n  \"b\":   3\n}\n");
+    let log = store.ok(&["log"]);
+    assert!(log.contains("edited by hand\n    set b = 3\n"), "{log}");
+    assert_eq!(store.ok(&["log", "--conflicts"]), "");
+}
+
+#[test]
+fn a_save_that_drops_most_is_held_back_until_it_is_accepted() {
+    let store = Store::with("{\"a\":1,\"b\":2,\"c\":3,\"d\":4}");
+    store.ok(&["set", "a", "2"]);
+    store.write("{\"d\":4}");
+    let read = store.run(&["get", "b"]);
+    assert_eq!((read.code, read.out.as_str()), (0, "2\n"), "{read:?}");
+    assert!(read.err.contains("more than half of its values gone") && read.err.contains("--accept-file"), "{read:?}");
+    let edit = store.run(&["set", "a", "3"]);
+    assert_eq!(edit.code, 9, "{edit:?}");
+    assert!(edit.err.contains("is durable, but settings.json does not show it"), "{edit:?}");
+    assert!(edit.err.contains("--accept-file"), "what to do: {edit:?}");
+    let edit = store.run(&["set", "a", "4", "--json"]);
+    assert!(edit.out.starts_with("{\"revision\":3,\"changed\":true}"), "{edit:?}");
+    assert!(edit.err.starts_with("{\"error\":{\"code\":\"file_behind\",\"exit\":9,"), "{edit:?}");
+    let dry = store.run(&["set", "a", "5", "--dry-run"]);
+    assert_eq!((dry.code, dry.out.as_str()), (0, ""), "{dry:?}");
+    assert!(dry.err.contains("would be logged, but settings.json would not show it"), "{dry:?}");
+    assert_eq!(store.text(), "{\"d\":4}", "what a person wrote was touched");
+    let accepted = store.run(&["recover", "--accept-file"]);
+    assert_eq!((accepted.code, accepted.err.as_str()), (0, ""), "{accepted:?}");
+    assert_eq!(store.ok(&["ls"]), "d\n");
+    let conflicts = store.ok(&["log", "--conflicts"]);
+    assert!(conflicts.contains("    conflict at a: "), "{conflicts}");
+}
+
+#[test]
+fn a_conflict_with_a_hand_edit_is_a_warning_and_an_entry_in_the_log() {
+    let store = Store::with("{\"a\": 1, \"b\": 1}");
+    store.ok(&["set", "b", "2"]);
+    // While the file is broken, edits go on into the log.
+    store.write("{\"a\": 1, \"b\": 2");
+    assert_eq!(store.feed(&["batch"], "{\"op\":\"set\",\"path\":\"a\",\"value\":2}").code, 9);
+    store.write("{\"a\": 9, \"b\": 2}");
+    let ran = store.run(&["set", "b", "3"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.starts_with("warning: a was changed in settings.json by hand and by a program: "), "{ran:?}");
+    assert_eq!(store.text(), "{\"a\": 9, \"b\": 3}");
+    let json = store.ok(&["log", "--conflicts", "--json"]);
+    assert_eq!(json.lines().count(), 1, "{json}");
+    assert!(json.contains("\"kind\":\"file\"") && json.contains("\"conflicts\":[\"a\"]"), "{json}");
+    assert_eq!(store.ok(&["log", "a"]).matches("set a = 2").count(), 1, "what the program wrote stays in the log");
 }

@@ -68,6 +68,32 @@ fn secrets_are_masked_wherever_nobody_asked_for_them() {
 }
 
 #[test]
+fn the_line_that_an_error_shows_is_masked_too() {
+    let store = Store::with("{\"a\": 1}");
+    store.ok(&["set", "a", "2"]);
+    for text in [
+        "{\"token\": \"c4n4ry\",, \"a\": 1}",
+        "{\"token\": c4n4ry}",
+        "{\"token\": \"c4n4ry}",
+        "{\"token\": \"c4n\t4ry\"}",
+        "{\"auth\": {\n  \"user\": \"c4n4ry\",\n  \"key\" \"c4n4ry\"\n}}",
+        "{\"password\": \"c4n4ry\" \"a\": 1}",
+        "{'password': 'c4n4ry'}",
+        "{\"password\": \"c4n4ry\"} x",
+    ] {
+        store.write(text);
+        for args in [&["set", "a", "3"][..], &["set", "a", "3", "--json"], &["get", "a"], &["status"], &["verify"]] {
+            let ran = store.run(args);
+            let told = ran.out + &ran.err;
+            assert!(told.contains("line ") || told.contains("\"line\""), "{args:?} {text}: {told}");
+            assert!(!told.contains("c4n"), "{args:?} {text}: {told}");
+        }
+        let told = store.feed(&["batch"], "{\"op\":\"increment\",\"path\":\"n\"}\n{\"op\":\"materialise\"}\n");
+        assert!(told.out.contains("***") && !told.out.contains("c4n") && !told.err.contains("c4n"), "{text}: {told:?}");
+    }
+}
+
+#[test]
 fn a_dry_run_shows_the_exact_change_and_does_nothing() {
     let store = Store::with("{\n\t\"a\": 1.0, \"b\": [],\n\t\"c\": \"ä\"\n}\n");
     let before = store.everything();
@@ -164,7 +190,7 @@ fn what_comes_from_a_file_cannot_take_over_the_terminal() {
         &["log"],
         &["log", "--json"],
         &["set", "v", "1", "--dry-run"],
-        &["set", "v.x", "1"],
+        &["set", &format!("{key}.x"), "1"],
         &["set", "x", "1", "--if", "v=2"],
         &["set", "x", "1", "--if", "v=2", "--json"],
         &["get", &format!("{key}.gone")],
@@ -232,4 +258,5 @@ fn verbose_tells_on_stderr_and_nothing_else_changes() {
     let mut command = store.command(&["increment", "n", "-vvv"]);
     let ran = ran(command.stdin(Stdio::null()).output());
     assert_eq!((ran.code, ran.out.as_str()), (0, "1\n"));
+    assert!(ran.err.contains("INFO") && ran.err.contains("durable revision=1"), "{ran:?}");
 }

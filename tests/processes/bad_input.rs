@@ -20,7 +20,7 @@ fn store() -> Store {
 
 /// Runs commands that must fail: arguments, exit code, and what the message says.
 fn refused(store: &Store, cases: &[(&[&str], i32, &str)]) {
-    let before = store.everything_lasting();
+    let before = store.content();
     for (args, code, message) in cases {
         let ran = store.run(args);
         assert_eq!((ran.code, ran.out.as_str()), (*code, ""), "{args:?}: {ran:?}");
@@ -30,7 +30,7 @@ fn refused(store: &Store, cases: &[(&[&str], i32, &str)]) {
         let object: serde_json::Value = serde_json::from_str(json.err.trim_end()).expect("one object on stderr");
         assert_eq!(object["error"]["exit"], *code, "{args:?} --json: {object}");
     }
-    assert_eq!(store.everything_lasting(), before, "something of what was refused is there");
+    assert_eq!(store.content(), before, "something of what was refused is there");
     assert_eq!(store.ok(&["get", "port"]), "8081\n", "and the next command works");
     store.ok(&["set", "port", "8082"]);
 }
@@ -169,7 +169,7 @@ fn command_lines_that_make_no_sense() {
 #[test]
 fn records_larger_than_a_log_takes() {
     let store = store();
-    let before = store.everything_lasting();
+    let before = store.content();
     let patch = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
     // As long as input may be: what a record has besides makes it too long.
     let ran = store.feed(&["merge", "-"], &patch(cfgwal::RECORD_MAX));
@@ -178,7 +178,7 @@ fn records_larger_than_a_log_takes() {
     let ran = store.feed(&["merge", "-"], &patch(cfgwal::RECORD_MAX + 1));
     assert_eq!((ran.code, ran.out.as_str()), (8, ""), "{ran:?}");
     assert!(ran.err.contains("longer than 64 MiB"), "{ran:?}");
-    assert_eq!(store.everything_lasting(), before);
+    assert_eq!(store.content(), before);
     assert_eq!(store.ok(&["get", "port"]), "8081\n");
 }
 
@@ -224,13 +224,13 @@ fn files_that_somebody_broke_are_left_as_they_are_and_take_no_edit() {
     for (text, place) in INVALID {
         let store = store();
         store.write(text);
-        let before = store.everything_lasting();
+        let before = store.content();
         for args in [&["set", "a", "2"][..], &["unset", "port"], &["merge", "{\"a\":1}"], &["increment", "port"]] {
             let ran = store.run(args);
             assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{args:?} on {text:?}: {ran:?}");
             assert!(ran.err.contains("settings.json") && ran.err.contains(place), "{args:?} on {text:?}: {ran:?}");
         }
-        assert_eq!(store.everything_lasting(), before, "{text:?}");
+        assert_eq!(store.content(), before, "{text:?}");
         let ran = store.run(&["get", "port"]);
         assert_eq!((ran.code, ran.out.as_str()), (0, "8081\n"), "readers go on with what the log has: {ran:?}");
         // Put right, it is edited as ever.
@@ -290,14 +290,14 @@ fn lines_of_a_batch_that_fail_leave_no_trace_between_those_that_do_not() {
         (r#"{"op":"txn","ops":[{"op":"set","path":"a","value":1},{"op":"remove","path":"gone"}]}"#, "not_there"),
         (r#"{"op":"txn","if":[{"revision":99}],"ops":[]}"#, "precondition_failed"),
     ];
-    let before = store.everything_lasting();
+    let before = store.content();
     let lines: String = bad.iter().map(|(line, _)| format!("{line}\n")).collect();
     let ran = store.feed(&["batch"], &lines);
     assert_eq!(ran.code, 0, "{ran:?}");
     for ((line, code), answer) in bad.iter().zip(ran.out.lines()) {
         assert!(answer.starts_with(&format!(r#"{{"ok":false,"error":{{"code":"{code}","#)), "{line}: {answer}");
     }
-    assert_eq!(store.everything_lasting(), before);
+    assert_eq!(store.content(), before);
     let woven: String =
         bad.iter().map(|(line, _)| format!("{line}\n{{\"op\":\"increment\",\"path\":\"port\"}}\n")).collect();
     let ran = store.feed(&["batch"], &woven);

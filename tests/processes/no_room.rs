@@ -53,12 +53,12 @@ fn an_edit_larger_than_the_room_is_not_applied_and_changes_nothing() {
         store.write("{\"a\": 1}");
         store.ok(&["set", "a", "2"]);
         let filler = fill(store);
-        let before = store.everything_lasting();
+        let before = store.content();
         let patch = format!("{{\"big\":\"{}\"}}", "x".repeat(200_000));
         let ran = store.feed(&["merge", "-"], &patch);
         assert_no_room(&ran, 7);
         assert!(ran.err.contains("the edit was not applied"), "{ran:?}");
-        assert_eq!(store.everything_lasting(), before, "what failed left something behind");
+        assert_eq!(store.content(), before, "what failed left something behind");
         readers_work(store);
         assert_eq!(store.run(&["recover", "--dry-run"]).code, 0);
         filler.remove();
@@ -120,9 +120,9 @@ fn edits_go_on_until_the_log_is_full_and_what_was_acknowledged_stays() {
         assert_no_room(&session.finish(), 9);
         assert_eq!(store.ok(&["get", "n[0]"]), format!("{good}\n"), "the last one acknowledged is the last one there");
         readers_work(store);
-        let before = store.everything_lasting();
+        let before = store.content();
         assert_no_room(&store.run(&["set", "n", &value]), 7);
-        assert_eq!(store.everything_lasting(), before);
+        assert_eq!(store.content(), before);
         filler.remove();
         store.ok(&["set", "n", "0"]);
         assert_eq!(store.text(), "{\"a\": 1, \"n\": 0}");
@@ -136,11 +136,11 @@ fn a_compaction_without_room_loses_nothing() {
         store.write("{\"a\": 1}");
         store.ok(&["set", "a", "2"]);
         let filler = fill(store);
-        let before = store.everything_lasting();
+        let before = store.content();
         let ran = store.run(&["compact"]);
         if ran.code != 0 {
             assert_no_room(&ran, 7);
-            assert_eq!(store.everything_lasting(), before, "what failed left something behind");
+            assert_eq!(store.content(), before, "what failed left something behind");
         }
         readers_work(store);
         filler.remove();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -129,46 +130,54 @@ impl Store {
         assert!(litter.is_empty(), "{when}: {litter:?} lies beside file and journal");
     }
 
-    /// Everything in the directory: what each name is, its mode and content. Equal before and after, nothing changed.
-    pub fn everything(&self) -> BTreeMap<PathBuf, Entry> {
-        let mut found = BTreeMap::new();
-        walk(self.dir(), &mut found);
+    /// Everything in the directory. Equal before and after: not a byte was written.
+    pub fn everything(&self) -> Everything {
+        let mut found = Everything::default();
+        walk(self.dir(), &mut found.files);
         found
     }
 
-    /// As [`everything`](Store::everything), but for the page that tells running processes about one another, and that
-    /// whoever asked for a lock has written to.
-    pub fn everything_lasting(&self) -> BTreeMap<PathBuf, Entry> {
+    /// Everything but the page in which running processes tell one another who holds the lock: what a refused
+    /// edit must leave alone.
+    pub fn content(&self) -> Everything {
         let mut found = self.everything();
-        found.remove(&self.journal().join("watermark"));
+        found.files.remove(&self.journal().join("watermark"));
         found
     }
 
     /// The segments of the log.
-    pub fn log(&self) -> BTreeMap<PathBuf, Entry> {
+    pub fn log(&self) -> Everything {
         let mut found = self.everything();
-        found.retain(|path, _| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-")));
+        found.files.retain(|path, _| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-")));
         found
     }
 }
 
-/// What a name stands for.
-#[derive(PartialEq, Eq)]
-pub struct Entry {
-    mode: u32,
-    inode: u64,
-    content: Vec<u8>,
+/// What each name in a directory is, its mode, inode and content.
+#[derive(PartialEq, Eq, Default)]
+pub struct Everything {
+    files: BTreeMap<PathBuf, (u32, u64, Vec<u8>)>,
 }
 
-/// Segments are long: that they differ is seen by their checksums.
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entry { mode, inode, content } = self;
-        write!(f, "{mode:o} inode {inode} {} bytes {:08x}", content.len(), crc32fast::hash(content))
+impl Everything {
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
     }
 }
 
-fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, Entry>) {
+/// Short enough to find the difference in.
+impl fmt::Debug for Everything {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, (mode, inode, content)) in &self.files {
+            let mut hasher = DefaultHasher::new();
+            content.hash(&mut hasher);
+            write!(f, "\n    {} {mode:o} {inode} {} bytes {:x}", path.display(), content.len(), hasher.finish())?;
+        }
+        Ok(())
+    }
+}
+
+fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, (u32, u64, Vec<u8>)>) {
     for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
         let meta = fs::symlink_metadata(&path).expect("what it is");
@@ -181,7 +190,7 @@ fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, Entry>) {
         if meta.is_dir() {
             walk(&path, found);
         }
-        found.insert(path, Entry { mode: meta.permissions().mode(), inode: meta.ino(), content });
+        found.insert(path, (meta.permissions().mode(), meta.ino(), content));
     }
 }
 

@@ -19,11 +19,11 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
-use cfgwal::{Journal, Pending, Value};
+use cfgwal::{FileStatus, Journal, Pending, Value};
 use clap::Args;
 
 use crate::context::Context;
-use crate::edits::{behind, settle};
+use crate::edits::{close, newest, settled};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
@@ -82,7 +82,7 @@ pub fn run(args: &Batch, context: &Context, out: &mut Terminal) -> Result<Exit, 
     let reader = Reader { journal: journal.clone(), queue };
     let reader =
         thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run()).map_err(Failure::Input)?;
-    let served = Server { journal: journal.clone(), file }.run(&answers, out);
+    let served = Server { journal: journal.clone(), file: file.clone() }.run(&answers, out);
     drop(answers);
     // Unless the input ended, the reader may wait for more of it for ever.
     if let Ok(Ended::Input) = served
@@ -90,8 +90,9 @@ pub fn run(args: &Batch, context: &Context, out: &mut Terminal) -> Result<Exit, 
     {
         std::panic::resume_unwind(panic);
     }
-    let settled = settle(journal, context, out);
-    served.and(settled)
+    let status = close(journal, context, out)?;
+    served?;
+    settled(file, &status)
 }
 
 /// What was read, in the order of the lines.
@@ -231,10 +232,7 @@ impl Server {
         Failure::NotThere { file: self.file.clone(), path: path.clone() }
     }
 
-    fn shown(&self, status: &cfgwal::FileStatus) -> Result<answer::Fields, Failure> {
-        let revision = match status {
-            cfgwal::FileStatus::Current { revision } | cfgwal::FileStatus::Behind { revision, .. } => *revision,
-        };
-        behind(self.file.clone(), status).map_or_else(|| Ok(answer::revision(revision)), Err)
+    fn shown(&self, status: &FileStatus) -> Result<answer::Fields, Failure> {
+        settled(self.file.clone(), status).map(|_| answer::revision(newest(status)))
     }
 }

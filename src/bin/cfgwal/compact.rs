@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::difference;
-use crate::edits::behind;
+use crate::edits::settled;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -47,7 +47,7 @@ pub fn run(args: &Compact, context: &Context, out: &mut Terminal) -> Result<Exit
             size(done.snapshot_bytes),
         ))?;
     }
-    behind(file, &status).map_or(Ok(Exit::Done), Err)
+    settled(file, &status)
 }
 
 fn to_value(done: &Compaction) -> Value {

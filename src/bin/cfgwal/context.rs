@@ -65,7 +65,9 @@ impl Context {
 
     /// The journal, for one edit: the file is made current when it is closed.
     pub fn journal(&self) -> Result<Journal, Failure> {
-        Ok(self.options().materialise(Materialise::Manual).open(self.file()?)?)
+        let journal = self.options().materialise(Materialise::Manual).open(self.file()?)?;
+        tracing::info!(file = %journal.path().display(), journal = %journal.journal_path().display(), "opened");
+        Ok(journal)
     }
 
     /// The config, to read.

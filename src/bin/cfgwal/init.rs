@@ -6,7 +6,7 @@ use cfgwal::{Error, Value, View};
 use clap::Args;
 
 use crate::context::Context;
-use crate::edits::settle;
+use crate::edits::{close, settled};
 use crate::exit::Exit;
 use crate::failure::{Failure, text};
 use crate::terminal::Terminal;
@@ -39,7 +39,7 @@ pub fn run(args: Init, context: Context, out: &mut Terminal) -> Result<Exit, Fai
         Err(error) => return Err(error.into()),
     };
     if !args.dry_run && done != "nothing" {
-        settle(context.journal()?, &context, out)?;
+        settled(file.clone(), &close(context.journal()?, &context, out)?)?;
     }
     if out.json() {
         let fields = [("file", text(&file)), ("done", Value::from(done)), ("dry_run", Value::from(args.dry_run))];

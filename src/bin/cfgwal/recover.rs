@@ -6,7 +6,7 @@ use cfgwal::{Journal, Plan, RecoverOptions, TornTail, Value};
 use clap::Args;
 
 use crate::context::Context;
-use crate::edits::behind;
+use crate::edits::settled;
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
 use crate::progress::Progress;
@@ -70,12 +70,11 @@ fn recover(
     let (plan, status) = Journal::recover(file, &options)?;
     drop(progress);
     print(&plan, out)?;
-    match behind(file.to_owned(), &status) {
-        Some(behind) => return Err(behind),
-        None if out.json() => {}
-        None => out.chat(&format!("done      the file is {}", file_line(&status)))?,
+    let exit = settled(file.to_owned(), &status)?;
+    if !out.json() {
+        out.chat(&format!("done      the file is {}", file_line(&status)))?;
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn print(plan: &Plan, out: &mut Terminal) -> Result<(), Failure> {

@@ -9,7 +9,8 @@
 
 use std::ops::Range;
 
-use super::tree::{Comment, Id, Item, Tree};
+use super::scan::Comment;
+use super::tree::{Id, Item, Tree};
 
 pub(super) struct Row<'t, 'a> {
     pub(super) tree: &'t Tree<'a>,

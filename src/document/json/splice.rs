@@ -113,29 +113,67 @@ impl<'t, 'a> Patcher<'t, 'a> {
     }
 
     /// Elements have no names, so which one is which is a guess: those alike at both ends are the same
-    /// ones, and those between are taken one by one.
+    /// ones, and so are those that occur once before and once after; what lies between is taken one by one.
     fn array(&mut self, id: Id, list: &List) -> Result<(), Unpatchable> {
         let row = Row::new(self.tree, id);
         let wanted: Vec<&Value> = list.iter().collect();
         let (old, new) = (row.items.len(), wanted.len());
         let same = |at: usize, value: &Value| self.tree.matches(row.items[at].value, value);
         let both = old.min(new);
-        let (mut first, mut last) = (0, 0);
-        if old != new {
-            first = (0..both).take_while(|&at| same(at, wanted[at])).count();
-            last = (1..=both - first).take_while(|&back| same(old - back, wanted[new - back])).count();
+        let first = (0..both).take_while(|&at| same(at, wanted[at])).count();
+        let last = (1..=both - first).take_while(|&back| same(old - back, wanted[new - back])).count();
+
+        let mut slots: Vec<Slot<'_>> = (0..first).map(Slot::Kept).collect();
+        let (mut old_at, mut new_at) = (first, first);
+        let anchors = self.anchors(&row, first..old - last, &wanted[first..new - last]);
+        for (old_end, new_end) in anchors.into_iter().map(|(a, b)| (a, b + first)).chain([(old - last, new - last)]) {
+            let paired = (old_end - old_at).min(new_end - new_at);
+            for (at, value) in (old_at..).zip(&wanted[new_at..new_at + paired]) {
+                self.value(row.items[at].value, value, Some((&row, at)))?;
+                slots.push(Slot::Kept(at));
+            }
+            let added = wanted[new_at + paired..new_end].iter();
+            slots.extend(added.map(|value| Slot::New(New { key: None, value, moved: None })));
+            if old_end < old - last {
+                slots.push(Slot::Kept(old_end));
+            }
+            (old_at, new_at) = (old_end + 1, new_end + 1);
         }
-        let paired = both - last;
-        for (at, value) in wanted[..paired].iter().enumerate().skip(first) {
-            self.value(row.items[at].value, value, Some((&row, at)))?;
+        slots.extend((old - last..old).map(Slot::Kept));
+        let stays = slots.iter().enumerate().all(|(index, slot)| matches!(slot, Slot::Kept(at) if *at == index));
+        if stays && slots.len() == old { Ok(()) } else { self.arrange(&row, &slots) }
+    }
+
+    /// Which of the old elements in `range` are which of `wanted`.
+    fn anchors(&self, row: &Row<'t, 'a>, range: Range<usize>, wanted: &[&Value]) -> Vec<(usize, usize)> {
+        // With nothing on one side there is nothing to align, and with one on each there is no choice.
+        if range.is_empty() || wanted.is_empty() || range.len().max(wanted.len()) == 1 {
+            return Vec::new();
         }
-        if old == new {
-            return Ok(());
+        #[derive(Default)]
+        struct Seen {
+            old: usize,
+            new: usize,
+            /// The last place among the old ones.
+            at: usize,
         }
-        let added = wanted[paired..new - last].iter().map(|value| New { key: None, value, moved: None });
-        let slots: Vec<Slot<'_>> =
-            (0..paired).map(Slot::Kept).chain(added.map(Slot::New)).chain((old - last..old).map(Slot::Kept)).collect();
-        self.arrange(&row, &slots)
+        let old: Vec<String> = range.clone().map(|at| self.tree.value(row.items[at].value).to_string()).collect();
+        let new: Vec<String> = wanted.iter().map(|value| value.to_string()).collect();
+        let mut seen: HashMap<&str, Seen> = HashMap::new();
+        for (at, text) in range.zip(&old) {
+            let seen = seen.entry(text).or_default();
+            (seen.old, seen.at) = (seen.old + 1, at);
+        }
+        for text in &new {
+            seen.entry(text).or_default().new += 1;
+        }
+        let once = |text: &String| match seen[text.as_str()] {
+            Seen { old: 1, new: 1, at } => Some(at),
+            _ => None,
+        };
+        let found: Vec<Option<usize>> = new.iter().map(once).collect();
+        let stays = longest_rise(&found);
+        (0..found.len()).filter(|&at| stays[at]).filter_map(|at| Some((found[at]?, at))).collect()
     }
 
     fn object(&mut self, id: Id, map: &Map) -> Result<(), Unpatchable> {
@@ -291,8 +329,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
             true => added.comment,
             false => row.comment_before(at).is_some_and(|comment| comment.at.end == at && comment.to_line_end),
         };
-        match previous {
-            _ if in_comment => self.new_line(row, previous),
+        let lead = match previous {
             Some(previous) => self.separator(row, previous),
             None if row.items.is_empty() => match self.layout_beside_comment(row) {
                 Layout::OneLine => " ".to_owned(),
@@ -303,7 +340,8 @@ impl<'t, 'a> Patcher<'t, 'a> {
                 Some((line_break, indent)) => [line_break, indent].concat(),
                 None => row.gap(0).to_owned(),
             },
-        }
+        };
+        if in_comment && !lead.starts_with(['\n', '\r']) { self.new_line(row, previous) } else { lead }
     }
 
     /// What separates the items near item `at`.
@@ -357,20 +395,21 @@ impl<'t, 'a> Patcher<'t, 'a> {
         // otherwise the lines close up from below.
         let takes_place = run.end < row.items.len() && !row.leads_line(run.end);
         let text = self.tree.text();
-        for at in run {
+        // From the last one up, to know what will follow when those below are gone.
+        let mut rest = "";
+        for at in run.clone().rev() {
             let tail = row.tail(at);
-            let gap = |from: usize| text[from..].len() - text[from..].trim_start_matches([' ', '\t', '\n', '\r']).len();
             if takes_place {
-                self.splice(row.start(at)..tail + gap(tail), "");
+                let gap = text[tail..].len() - text[tail..].trim_start_matches([' ', '\t', '\n', '\r']).len();
+                self.splice(row.start(at)..tail + gap, "");
                 continue;
             }
-            let mut from = row.gap_start(at);
-            let behind_comment =
-                row.comment_before(from).is_some_and(|comment| comment.at.end == from && comment.to_line_end);
-            let line_ends = text[tail..].trim_start_matches([' ', '\t']).starts_with(['\n', '\r']);
-            if behind_comment && !line_ends {
-                from = row.start(at);
+            if at + 1 == run.end || row.has_comments(tail..row.start(at + 1)) {
+                rest = text[tail..].trim_start_matches([' ', '\t']);
             }
+            let gap = row.gap_start(at);
+            let ends_line = row.comment_before(gap).is_some_and(|comment| comment.at.end == gap && comment.to_line_end);
+            let from = if ends_line && !rest.starts_with(['\n', '\r']) { row.start(at) } else { gap };
             self.splice(from..tail, "");
         }
     }
@@ -410,4 +449,42 @@ fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {
         next = before[index];
     }
     rises
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(edits: &[(Range<usize>, &str)]) -> Option<String> {
+        let splices = edits.iter().map(|(at, with)| Splice { at: at.clone(), with: (*with).to_owned() });
+        apply("0123456789", 1..9, splices.collect()).ok()
+    }
+
+    #[test]
+    fn edits_land_in_order_and_all_else_is_copied() {
+        assert_eq!(applied(&[]).as_deref(), Some("12345678"));
+        assert_eq!(applied(&[(5..7, ""), (2..3, "ab"), (5..5, "x"), (5..5, "y")]).as_deref(), Some("1ab34xy78"));
+    }
+
+    #[test]
+    fn edits_that_meet_or_leave_the_range_are_refused() {
+        for edits in [&[(2..4, ""), (3..5, "")][..], &[(2..6, ""), (3..3, "x")], &[(8..10, "")], &[(0..1, "")]] {
+            assert_eq!(applied(edits), None, "{edits:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_rise_stays() {
+        let stays = |numbers: &[i64]| -> Vec<i64> {
+            // Negative: nothing there before.
+            let found: Vec<Option<usize>> = numbers.iter().map(|&number| usize::try_from(number).ok()).collect();
+            numbers.iter().zip(longest_rise(&found)).filter(|(_, stays)| *stays).map(|(number, _)| *number).collect()
+        };
+        assert!(stays(&[]).is_empty());
+        assert_eq!(stays(&[-1, 0, -1, 1, 2]), [0, 1, 2]);
+        assert_eq!(stays(&[4, 0, 1, 2, 3]), [0, 1, 2, 3]);
+        assert_eq!(stays(&[1, 2, 3, 4, 0]), [1, 2, 3, 4]);
+        assert_eq!(stays(&[2, 0, 3, 1, 4]).len(), 3);
+        assert_eq!(stays(&[3, 2, 1, 0]).len(), 1);
+    }
 }

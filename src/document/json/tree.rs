@@ -1,34 +1,19 @@
 //! A JSON text as a flat tree of spans.
 //!
-//! The tokens come from `jsonc_parser`; its own syntax tree does not say where the commas are, which
-//! is what adding and removing is about, and takes some ten times the memory. This one is an array of
-//! nodes in the order of the text, 16 bytes each; what a node is, its first byte tells.
-//!
-//! The scanner is more lenient than JSON, so what it lets through is checked here: raw control
-//! characters in strings, other white space than JSON's four, and words.
+//! `jsonc_parser`'s own syntax tree does not say where the commas are, which is what adding and
+//! removing is about, follows nesting before it is known how deep it goes, and takes some ten times
+//! the memory. This one is an array of nodes in the order of the text, 16 bytes each; what a node is,
+//! its first byte tells.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use jsonc_parser::errors::{ParseError, ParseErrorKind};
-use jsonc_parser::tokens::Token;
-use jsonc_parser::{ParseStringErrorKind, Scanner, ScannerOptions};
-
 use super::Dialect;
+use super::scan::{Comment, Token, Tokens, cut, unescape};
 use crate::document::{Invalid, position};
 use crate::limits;
 use crate::value::{Map, Number, Value};
-
-/// Strict scanning: each of these extras is something that other readers of JSON do not read.
-const STRICT: ScannerOptions = ScannerOptions {
-    allow_single_quoted_strings: false,
-    allow_hexadecimal_numbers: false,
-    allow_unary_plus_numbers: false,
-    allow_bare_decimal_point_numbers: false,
-    allow_non_finite_numbers: false,
-    allow_extended_string_escapes: false,
-};
 
 /// No comma follows.
 const NONE: u32 = u32::MAX;
@@ -54,13 +39,6 @@ pub(super) struct Tree<'a> {
     lines: OnceCell<Vec<usize>>,
 }
 
-#[derive(Clone)]
-pub(super) struct Comment {
-    pub(super) at: Range<usize>,
-    /// Ends with its line: nothing may be moved up behind it.
-    pub(super) to_line_end: bool,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `null`, `true`, `false` or a number.
@@ -80,18 +58,10 @@ pub(super) struct Item {
 impl<'a> Tree<'a> {
     /// `text` has no byte order mark and is no larger than a document may be.
     pub(super) fn parse(text: &'a str, dialect: Dialect) -> Result<Tree<'a>, Invalid> {
-        let mut parser = Parser {
-            text,
-            dialect,
-            scanner: Scanner::new(text, &STRICT),
-            scanned: 0,
-            nodes: Vec::new(),
-            comments: Vec::new(),
-            keys: Vec::new(),
-        };
+        let tokens = Tokens::new(text, dialect);
+        let mut parser = Parser { text, dialect, tokens, nodes: Vec::new(), keys: Vec::new() };
         parser.document()?;
-        let (nodes, comments) = (parser.nodes, parser.comments);
-        Ok(Tree { text, nodes, comments, lines: OnceCell::new() })
+        Ok(Tree { text, nodes: parser.nodes, comments: parser.tokens.comments, lines: OnceCell::new() })
     }
 
     pub(super) const ROOT: Id = 0;
@@ -156,14 +126,7 @@ impl<'a> Tree<'a> {
 
     /// The characters that a string or a key stands for.
     pub(super) fn string(&self, id: Id) -> Cow<'a, str> {
-        let slice = self.slice(id);
-        if !slice.contains('\\') {
-            return Cow::Borrowed(&slice[1..slice.len() - 1]);
-        }
-        match Scanner::new(slice, &STRICT).scan() {
-            Ok(Some(Token::String(decoded))) => decoded,
-            other => unreachable!("this string was scanned before: {other:?}"),
-        }
+        unescape(self.slice(id))
     }
 
     pub(super) fn value(&self, id: Id) -> Value {
@@ -254,93 +217,92 @@ impl<'a> Tree<'a> {
 struct Parser<'a> {
     text: &'a str,
     dialect: Dialect,
-    scanner: Scanner<'a>,
-    /// Up to here the text is tokens, comments and JSON's white space.
-    scanned: usize,
+    tokens: Tokens<'a>,
     nodes: Vec<Node>,
-    comments: Vec<Comment>,
     /// The keys of all open objects, the innermost last, to find those written twice.
     keys: Vec<(Cow<'a, str>, Id)>,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn document(&mut self) -> Result<(), Invalid> {
-        match self.token()? {
-            Some(token) => self.value(&token, 0)?,
-            None => return Err(self.fault(0, "the document holds nothing but comments")),
+        match self.tokens.next()? {
+            Some(token) => self.value(token, 0)?,
+            None => return Err(self.tokens.fault(0, "the document holds nothing but comments")),
         }
-        match self.token()? {
+        match self.tokens.next()? {
             None => Ok(()),
-            Some(token) => Err(self.unexpected(&token, "the document is one value and ended before this")),
+            Some(token) => Err(self.tokens.unexpected(token, "the document is one value and ended before this")),
         }
     }
 
     /// Adds the value that begins with `token`; `depth` containers are open around it.
-    fn value(&mut self, token: &Token<'a>, depth: usize) -> Result<(), Invalid> {
+    fn value(&mut self, token: Token, depth: usize) -> Result<(), Invalid> {
         match token {
-            Token::OpenBrace | Token::OpenBracket => return self.container(token, depth),
-            Token::String(_) | Token::Null | Token::Boolean(_) => {}
-            Token::Number(text) if Number::parse(text).is_some() => {}
-            other => return Err(self.unexpected(other, "expected a value")),
+            Token::OpenObject => self.container(Token::CloseObject, depth),
+            Token::OpenArray => self.container(Token::CloseArray, depth),
+            Token::String | Token::Number | Token::Literal => {
+                self.push();
+                Ok(())
+            }
+            other => Err(self.tokens.unexpected(other, "expected a value")),
         }
-        self.push();
-        Ok(())
     }
 
-    fn container(&mut self, open: &Token<'a>, depth: usize) -> Result<(), Invalid> {
-        let start = self.scanner.token_start();
+    fn container(&mut self, close: Token, depth: usize) -> Result<(), Invalid> {
+        let start = self.tokens.at.start;
         // Checked before going in, so the recursion has this bound too.
         if depth >= limits::DEPTH_MAX {
-            return Err(self.fault(start, format!("nested deeper than {} levels", limits::DEPTH_MAX)));
+            return Err(self.tokens.fault(start, format!("nested deeper than {} levels", limits::DEPTH_MAX)));
         }
-        let keyed = *open == Token::OpenBrace;
-        let (close, missing) = match keyed {
-            true => (Token::CloseBrace, "expected `,` or `}`"),
-            false => (Token::CloseBracket, "expected `,` or `]`"),
-        };
+        let keyed = close == Token::CloseObject;
         let (id, keys) = (self.push(), self.keys.len());
-        let mut token = self.token_inside(start)?;
+        let mut token = self.inside(start)?;
         while token != close {
             if keyed {
                 self.key(token)?;
-                match self.token_inside(start)? {
-                    Token::Colon => token = self.token_inside(start)?,
-                    other => return Err(self.unexpected(&other, "expected `:` after the key")),
+                match self.inside(start)? {
+                    Token::Colon => token = self.inside(start)?,
+                    other => return Err(self.tokens.unexpected(other, "expected `:` after the key")),
                 }
             }
             let item = self.nodes.len();
-            self.value(&token, depth + 1)?;
-            token = self.token_inside(start)?;
+            self.value(token, depth + 1)?;
+            token = self.inside(start)?;
             if token == Token::Comma {
-                let comma = self.scanner.token_start();
+                let comma = self.tokens.at.start;
                 self.nodes[item].comma = offset(comma);
-                token = self.token_inside(start)?;
+                token = self.inside(start)?;
                 if token == close && self.dialect == Dialect::Strict {
-                    return Err(self.fault(comma, "a comma behind the last item is not JSON, though it is JSONC"));
+                    let why = "a comma behind the last item is not JSON, though it is JSONC";
+                    return Err(self.tokens.fault(comma, why));
                 }
             } else if token != close {
-                return Err(self.unexpected(&token, missing));
+                let expected = if keyed { "expected `,` or `}`" } else { "expected `,` or `]`" };
+                return Err(self.tokens.unexpected(token, expected));
             }
         }
         let next = offset(self.nodes.len());
         let node = &mut self.nodes[id as usize];
-        (node.end, node.next) = (offset(self.scanner.token_end()), next);
+        (node.end, node.next) = (offset(self.tokens.at.end), next);
         self.refuse_twins(keys)
     }
 
-    fn key(&mut self, token: Token<'a>) -> Result<(), Invalid> {
-        let at = self.scanner.token_start();
+    fn key(&mut self, token: Token) -> Result<(), Invalid> {
+        let at = self.tokens.at.clone();
+        let text = &self.text[at.clone()];
         match token {
-            Token::String(key) if key.len() > limits::KEY_MAX => {
-                Err(self.fault(at, format!("the key has {} bytes; the limit is {}", key.len(), limits::KEY_MAX)))
-            }
-            Token::String(key) => {
+            Token::String => {
+                let key = unescape(text);
+                if key.len() > limits::KEY_MAX {
+                    let why = format!("the key has {} bytes; the limit is {}", key.len(), limits::KEY_MAX);
+                    return Err(self.tokens.fault(at.start, why));
+                }
                 let id = self.push();
                 self.keys.push((key, id));
                 Ok(())
             }
-            Token::Word(word) => Err(self.fault(at, format!("the key `{word}` needs double quotes"))),
-            other => Err(self.unexpected(&other, "expected a key in double quotes")),
+            Token::Word => Err(self.tokens.fault(at.start, format!("the key `{}` needs double quotes", cut(text)))),
+            other => Err(self.tokens.unexpected(other, "expected a key in double quotes")),
         }
     }
 
@@ -350,107 +312,31 @@ impl<'a> Parser<'a> {
         let keys = &mut self.keys[from..];
         keys.sort_unstable();
         let twins = keys.windows(2).find(|pair| pair[0].0 == pair[1].0);
-        let twins = twins.map(|pair| (pair[0].1, pair[1].1, pair[0].0.to_string()));
+        let twins = twins.map(|pair| (pair[0].1, pair[1].1, Value::from(&*pair[0].0)));
         self.keys.truncate(from);
         let Some((first, second, key)) = twins else { return Ok(()) };
         let [first, second] = [first, second].map(|id| self.nodes[id as usize].start as usize);
-        let ((line, column), key) = (position(self.text, first), Value::from(key));
-        Err(self.fault(second, format!("the key {key} is written twice; the first is at line {line}, column {column}")))
+        let (line, column) = position(self.text, first);
+        let why = format!("the key {key} is written twice; the first is at line {line}, column {column}");
+        Err(self.tokens.fault(second, why))
     }
 
     /// Adds a node for the token just scanned.
     fn push(&mut self) -> Id {
         let id = offset(self.nodes.len());
-        let (start, end) = (offset(self.scanner.token_start()), offset(self.scanner.token_end()));
-        self.nodes.push(Node { start, end, next: id + 1, comma: NONE });
+        let Range { start, end } = self.tokens.at;
+        self.nodes.push(Node { start: offset(start), end: offset(end), next: id + 1, comma: NONE });
         id
     }
 
     /// The next token inside the container that begins at `open`.
-    fn token_inside(&mut self, open: usize) -> Result<Token<'a>, Invalid> {
-        self.token()?.ok_or_else(|| {
+    fn inside(&mut self, open: usize) -> Result<Token, Invalid> {
+        self.tokens.next()?.ok_or_else(|| {
             let (line, column) = position(self.text, open);
             let bracket = &self.text[open..=open];
             let why = format!("the text ends before the `{bracket}` of line {line}, column {column} is closed");
-            self.fault(self.text.len(), why)
+            self.tokens.fault(self.text.len(), why)
         })
-    }
-
-    /// The next token that is not a comment.
-    fn token(&mut self) -> Result<Option<Token<'a>>, Invalid> {
-        loop {
-            let token = self.scanner.scan().map_err(|error| self.refused(&error))?;
-            let at = self.scanner.token_start()..self.scanner.token_end();
-            let gap = &self.text[self.scanned..at.start];
-            if let Some(found) = gap.find(|c| !matches!(c, ' ' | '\t' | '\n' | '\r')) {
-                let c = gap[found..].chars().next().expect("find returns where a character begins");
-                let why = format!("U+{:04X} is not white space in JSON", u32::from(c));
-                return Err(self.fault(self.scanned + found, why));
-            }
-            self.scanned = at.end;
-            match token {
-                Some(Token::CommentLine(_) | Token::CommentBlock(_)) if self.dialect == Dialect::Strict => {
-                    return Err(self.fault(at.start, "comments are not JSON, though they are JSONC"));
-                }
-                Some(Token::CommentLine(_)) => self.comments.push(Comment { at, to_line_end: true }),
-                Some(Token::CommentBlock(_)) => self.comments.push(Comment { at, to_line_end: false }),
-                Some(Token::String(_)) => {
-                    self.refuse_control_characters(at)?;
-                    return Ok(token);
-                }
-                _ => return Ok(token),
-            }
-        }
-    }
-
-    fn refuse_control_characters(&self, string: Range<usize>) -> Result<(), Invalid> {
-        let control = |byte: u8| byte < b' ';
-        let Some(found) = self.text[string.clone()].bytes().position(control) else { return Ok(()) };
-        let at = string.start + found;
-        let why = match self.text.as_bytes()[at] {
-            b'\n' | b'\r' => "a string must end on the line it begins on (is its closing quote missing?)".to_owned(),
-            b'\t' => "a tab in a string is written `\\t`".to_owned(),
-            byte => format!("a control character in a string is written `\\u{byte:04x}`"),
-        };
-        Err(self.fault(at, why))
-    }
-
-    fn fault(&self, at: usize, why: impl Into<String>) -> Invalid {
-        Invalid::at(self.text, at, why)
-    }
-
-    /// `token` must not stand where it stands.
-    fn unexpected(&self, token: &Token<'_>, expected: &str) -> Invalid {
-        let at = self.scanner.token_start();
-        let before = self.text[..at].bytes().next_back();
-        match token {
-            Token::Number(_) if before == Some(b'0') => self.fault(at - 1, "a number must not begin with 0"),
-            Token::Word(word) => self.fault(at, format!("{expected}, found the word `{word}`")),
-            _ => self.fault(at, expected),
-        }
-    }
-
-    /// What the scanner could not read.
-    fn refused(&self, error: &ParseError) -> Invalid {
-        use ParseErrorKind as E;
-        let at = error.range().start;
-        let why = match error.kind() {
-            _ if self.text[at..].starts_with('\0') => format!("a NUL byte (byte {at}): the file is damaged"),
-            E::String(ParseStringErrorKind::UnterminatedStringLiteral) => {
-                // What the string swallowed on the way to the end says where it should have ended.
-                if let Err(earlier) = self.refuse_control_characters(at..self.text.len()) {
-                    return earlier;
-                }
-                "this string is never closed".to_owned()
-            }
-            E::String(ParseStringErrorKind::InvalidUnicodeEscapeSequence(_)) => {
-                "half of a surrogate pair is not a character".to_owned()
-            }
-            E::SingleQuotedStringsNotAllowed => "strings are written in double quotes".to_owned(),
-            E::UnexpectedToken => "this is not JSON".to_owned(),
-            other => other.to_string(),
-        };
-        self.fault(at, why)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one page of a file that processes share as memory.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,8 +12,15 @@ use crate::storage::faulty::Control;
 /// The memory itself. It is the first page of its file: who reads or writes the file reads or writes it.
 pub(super) struct Memory {
     words: [AtomicU64; PAGE_WORDS],
-    woken: Mutex<u64>,
+    /// By word: how many wait, and how many of them may go.
+    queues: Mutex<BTreeMap<usize, Queue>>,
     bell: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: u32,
+    free: u32,
 }
 
 impl std::fmt::Debug for Memory {
@@ -23,8 +31,11 @@ impl std::fmt::Debug for Memory {
 
 impl Memory {
     pub(super) fn of(bytes: &[u8; PAGE_LEN]) -> Memory {
-        let memory =
-            Memory { words: std::array::from_fn(|_| AtomicU64::new(0)), woken: Mutex::new(0), bell: Condvar::new() };
+        let memory = Memory {
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+            queues: Mutex::default(),
+            bell: Condvar::new(),
+        };
         memory.write(0, bytes);
         memory
     }
@@ -65,25 +76,34 @@ impl Page for Map {
     }
 
     fn wait(&self, word: usize, seen: u32, timeout: Duration) {
-        let changed = || self.memory.words[word].load(SeqCst) as u32 != seen;
-        if changed() {
+        if self.memory.words[word].load(SeqCst) as u32 != seen {
             return;
         }
         let waited = self.disk.wait_really(timeout, |time| {
-            let woken = self.memory.woken.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = *woken;
-            // One bell for all words: who waits for another word looks, and waits on.
-            let waiting = |now: &mut u64| *now == before && !changed();
-            drop(self.memory.bell.wait_timeout_while(woken, time, waiting));
+            let mut queues = self.memory.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            // As a futex does: looked at once more now that no wake can be missed, and then not again. Who changes the
+            // word and does not wake lets the others wait until their time is over.
+            if self.memory.words[word].load(SeqCst) as u32 != seen {
+                return;
+            }
+            queues.entry(word).or_default().waiting += 1;
+            let asleep = |queues: &mut BTreeMap<usize, Queue>| queues.get(&word).is_none_or(|queue| queue.free == 0);
+            let woken = self.memory.bell.wait_timeout_while(queues, time, asleep);
+            let (mut queues, _) = woken.unwrap_or_else(PoisonError::into_inner);
+            let queue = queues.entry(word).or_default();
+            queue.waiting -= 1;
+            queue.free = queue.free.saturating_sub(1).min(queue.waiting);
         });
         if !waited {
             self.disk.pass_time(timeout, &self.control);
         }
     }
 
-    fn wake(&self, _word: usize, _most: u32) {
-        // One bell for all words: a needless wake is a look too many, no more.
-        *self.memory.woken.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    fn wake(&self, word: usize, most: u32) {
+        let mut queues = self.memory.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(word).or_default();
+        queue.free = queue.free.saturating_add(most).min(queue.waiting);
+        // One bell for all words: who waits for another one looks, and waits on.
         self.memory.bell.notify_all();
     }
 }

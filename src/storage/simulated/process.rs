@@ -24,6 +24,7 @@ struct Inner {
     control: Arc<Control>,
     who: Who,
     pid: AtomicU32,
+    default_mode: AtomicU32,
 }
 
 impl Drop for Inner {
@@ -49,7 +50,15 @@ impl Process {
         let control: Arc<Control> = Arc::default();
         state.processes.push(Registered { owner: who.owner, pid, control: control.clone() });
         drop(state);
-        Process { inner: Arc::new(Inner { disk: disk.clone(), control, who, pid: AtomicU32::new(pid) }) }
+        Process {
+            inner: Arc::new(Inner {
+                disk: disk.clone(),
+                control,
+                who,
+                pid: AtomicU32::new(pid),
+                default_mode: AtomicU32::new(0o644),
+            }),
+        }
     }
 
     /// What to give to the engine.
@@ -65,6 +74,11 @@ impl Process {
     /// Its number.
     pub fn pid(&self) -> u32 {
         self.inner.pid.load(SeqCst)
+    }
+
+    /// The permission bits of files that nobody chose any for; 0644 until set.
+    pub fn set_default_mode(&self, mode: u32) {
+        self.inner.default_mode.store(mode, SeqCst);
     }
 
     /// From now on this is the forked child of the process that it was: the same memory, another number.
@@ -231,7 +245,7 @@ impl Storage for Process {
     }
 
     fn default_mode(&self) -> u32 {
-        0o644
+        self.inner.default_mode.load(SeqCst)
     }
 
     fn pid(&self) -> u32 {
@@ -395,14 +409,16 @@ impl Process {
         super::super::read_all(&*Storage::open(self, path.as_ref(), Open::Read)?)
     }
 
-    /// Write a file as most programs do: emptied, then filled, in place. One that is not there is made, mode 0644.
+    /// Write a file as most programs do: emptied, then filled, in place. One that is not there is made.
     ///
     /// # Errors
     /// As the system's; `WouldBlock` where a program would have to wait for a lease.
     pub fn write_file(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let path = path.as_ref();
         let file = match Storage::open(self, path, Open::Write) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Storage::open(self, path, Open::Create(0o644))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Storage::open(self, path, Open::Create(self.default_mode()))?
+            }
             opened => opened?,
         };
         file.set_len(0)?;
@@ -417,7 +433,7 @@ impl Process {
         let path = path.as_ref();
         let mut beside = path.as_os_str().to_os_string();
         beside.push(format!(".save-{}-{}", self.pid(), self.calls()));
-        let mode = Storage::stat(self, path).map_or(0o644, |found| found.mode);
+        let mode = Storage::stat(self, path).map_or(self.default_mode(), |found| found.mode);
         let file = Storage::open(self, beside.as_ref(), Open::Create(mode))?;
         super::super::write_full(&*file, bytes.as_ref(), 0)?;
         if synced {

@@ -151,6 +151,8 @@ fn sixteen(seed: u64, n: u64) -> [u8; 16] {
 
 /// Where a path leads, its last component not followed.
 struct Place {
+    /// The directories on the way, the last one is `dir`.
+    trail: Vec<u64>,
     dir: u64,
     name: Name,
     ino: Option<u64>,
@@ -265,14 +267,14 @@ impl State {
         let Some(name) = path.file_name() else {
             self.walk(&mut trail, path, &mut 0)?;
             let dir = *trail.last().unwrap_or(&ROOT);
-            return Ok(Place { dir, name: Arc::from(OsStr::new("")), ino: Some(dir) });
+            return Ok(Place { trail, dir, name: Arc::from(OsStr::new("")), ino: Some(dir) });
         };
         self.walk(&mut trail, path.parent().unwrap_or(Path::new("")), &mut 0)?;
         let dir = *trail.last().unwrap_or(&ROOT);
         let found = self.dir(dir)?.entries.get_key_value(name);
         Ok(match found {
-            Some((name, ino)) => Place { dir, name: name.clone(), ino: Some(*ino) },
-            None => Place { dir, name: Arc::from(name), ino: None },
+            Some((name, ino)) => Place { trail, dir, name: name.clone(), ino: Some(*ino) },
+            None => Place { trail, dir, name: Arc::from(name), ino: None },
         })
     }
 
@@ -373,8 +375,8 @@ impl State {
         ino as u64
     }
 
-    fn new_meta(&self, who: Who, mode: u32) -> Arc<Meta> {
-        Arc::new(Meta { mode, uid: who.uid, gid: who.gid, attributes: BTreeMap::new() })
+    fn new_meta(&self, (uid, gid): (u32, u32), mode: u32) -> Arc<Meta> {
+        Arc::new(Meta { mode, uid, gid, attributes: BTreeMap::new() })
     }
 
     /// A new inode under a name that must be free.
@@ -390,7 +392,10 @@ impl State {
             return Err(errno(libc::EEXIST));
         }
         self.may_change(who, place.dir)?;
-        let meta = self.new_meta(who, mode);
+        // What root makes goes to the owner of the directory, as the seam has it.
+        let parent = self.node(place.dir)?.meta();
+        let owner = if who.uid == 0 { (parent.uid, parent.gid) } else { (who.uid, who.gid) };
+        let meta = self.new_meta(owner, mode);
         let ino = self.add_node(Node::new(body(meta.clone()), meta, 0, self.stamp()));
         let set = Set { dir: place.dir, name: place.name, moved: None, to: Some(ino) };
         self.apply(NameOp { what: What::Create, sets: vec![set], lost: false })?;
@@ -410,6 +415,9 @@ impl State {
         }
         self.may_change(who, place.dir)?;
         let node = self.node(ino)?;
+        if node.kind() == Kind::Directory {
+            return Err(errno(libc::EPERM));
+        }
         if node.links == 0 && !node.is_nameless {
             return Err(errno(libc::ENOENT));
         }
@@ -437,14 +445,19 @@ impl State {
         let moved = from.ino.ok_or_else(|| errno(libc::ENOENT))?;
         self.may_change(who, from.dir)?;
         self.may_change(who, to.dir)?;
+        let (into_itself, over_its_parent) =
+            (to.trail.contains(&moved), to.ino.is_some_and(|other| from.trail.contains(&other)));
         let set = |place: &Place, moved, to| Set { dir: place.dir, name: place.name.clone(), moved, to };
         let (what, sets) = match (how, to.ino) {
             (Rename::Exchange, _) if !self.machine.rules.exchange => return Err(errno(libc::EINVAL)),
             (Rename::Exchange, None) => return Err(errno(libc::ENOENT)),
+            (Rename::Keep, Some(_)) => return Err(errno(libc::EEXIST)),
+            _ if into_itself => return Err(errno(libc::EINVAL)),
+            (Rename::Exchange, _) if over_its_parent => return Err(errno(libc::EINVAL)),
+            _ if over_its_parent => return Err(errno(libc::ENOTEMPTY)),
             (Rename::Exchange, Some(other)) => {
                 (What::Exchange, vec![set(&from, Some(moved), Some(other)), set(&to, Some(other), Some(moved))])
             }
-            (Rename::Keep, Some(_)) => return Err(errno(libc::EEXIST)),
             (Rename::Replace, Some(same)) if same == moved => return Ok(()),
             (Rename::Replace | Rename::Keep, other) => {
                 if let Some(other) = other {

@@ -1,6 +1,8 @@
 //! [`Apply`]: how an edit is made, whichever it is.
 
-use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Transaction, Value};
+use std::path::PathBuf;
+
+use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Transaction, Value, View};
 use clap::Args;
 
 use crate::arguments;
@@ -41,9 +43,16 @@ impl Apply {
         }
         let journal = context.journal()?;
         refuse_if_broken(&journal)?;
+        let before = journal.snapshot()?.revision();
         let ack = journal.append_expecting(transaction, expected)?;
+        tracing::info!(revision = ack.revision, changed = ack.changed, "durable");
         report(&ack, out)?;
-        settle(journal, context, out)
+        let status = close(journal, context, out)?;
+        // With more than our own edit new, one of the others may be a person's.
+        if newest(&status) > before + 1 {
+            warn_of_conflicts(before, context, out)?;
+        }
+        settled(context.file()?, &status)
     }
 
     /// The op behind its preconditions.
@@ -104,19 +113,44 @@ fn report(ack: &Ack, out: &mut Terminal) -> Result<(), Failure> {
     out.flush()
 }
 
-/// Makes the file current, which a command leaves it wherever that is possible.
-pub fn settle(journal: Journal, context: &Context, out: &Terminal) -> Result<Exit, Failure> {
+/// A person changed what a program had changed: the person's value counts, and both should know.
+fn warn_of_conflicts(since: u64, context: &Context, out: &Terminal) -> Result<(), Failure> {
     let file = context.file()?;
-    let _progress = Progress::start(out, format!("writing {}", file.display()));
-    behind(file, &journal.close()?).map_or(Ok(Exit::Done), Err)
+    for entry in View::open(&file)?.history()?.iter().filter(|entry| entry.revision > since) {
+        for path in entry.transaction.base.iter().flat_map(|base| &base.conflicts) {
+            out.warn(&format!(
+                "{path} was changed in {} by hand and by a program: the file's value counts; \
+                 `cfgwal log --conflicts` shows both",
+                file.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the file current, which a command leaves it wherever that is possible.
+pub fn close(journal: Journal, context: &Context, out: &Terminal) -> Result<FileStatus, Failure> {
+    let _progress = Progress::start(out, format!("writing {}", context.file()?.display()));
+    let status = journal.close()?;
+    tracing::info!(revision = newest(&status), current = matches!(status, FileStatus::Current { .. }), "closed");
+    Ok(status)
 }
 
 /// A file that does not show what is durable ends a command with a code of its own.
-pub fn behind(file: std::path::PathBuf, status: &FileStatus) -> Option<Failure> {
+pub fn settled(file: PathBuf, status: &FileStatus) -> Result<Exit, Failure> {
     match status {
+        // It was written, and since then others went on: what they did is theirs to show.
+        FileStatus::Behind { shows: Some(_), why: Behind::Pending, .. } => Ok(Exit::Done),
         FileStatus::Behind { shows, revision, why } => {
-            Some(Failure::Behind { file, revision: *revision, shows: *shows, why: format!("{why}; {}", why.advice()) })
+            Err(Failure::Behind { file, revision: *revision, shows: *shows, why: format!("{why}; {}", why.advice()) })
         }
-        FileStatus::Current { .. } => None,
+        FileStatus::Current { .. } => Ok(Exit::Done),
+    }
+}
+
+/// The newest durable revision, whether the file shows it or not.
+pub fn newest(status: &FileStatus) -> u64 {
+    match status {
+        FileStatus::Current { revision } | FileStatus::Behind { revision, .. } => *revision,
     }
 }

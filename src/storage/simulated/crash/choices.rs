@@ -114,7 +114,8 @@ impl FileChoices {
                 // A page is written back whole, and nobody has seen its steps.
                 let is_page = choices.is_mapped && offset < PAGE_LEN as u64;
                 let len = if is_page { PAGE_LEN } else { chunk };
-                let start = offset / len as u64 * len as u64;
+                let first = if choices.is_mapped && !is_page { PAGE_LEN as u64 } else { 0 };
+                let start = first + (offset - first) / len as u64 * len as u64;
                 touched.entry(start).or_insert((len, Vec::new())).1.push(piece);
                 offset = start + len as u64;
             }

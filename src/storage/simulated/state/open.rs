@@ -28,7 +28,7 @@ impl State {
                 let dir = self.find(path)?;
                 self.dir(dir)?;
                 self.may_change(who, dir)?;
-                let meta = self.new_meta(who, 0o600);
+                let meta = self.new_meta((who.uid, who.gid), 0o600);
                 let mut node = Node::new(file(meta.clone()), meta, 0, self.stamp());
                 node.is_nameless = true;
                 self.add_node(node)
