@@ -147,7 +147,7 @@ fn rate() -> Tested {
         }
     }
     let booted = f64::from(boots) / start.elapsed().as_secs_f64();
-    let mut report = std::io::stderr();
+    let mut report = io::stderr();
     io::Write::write_fmt(
         &mut report,
         format_args!(
