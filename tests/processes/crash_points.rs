@@ -89,14 +89,16 @@ fn number(ran: &Ran) -> u64 {
     ran.out.trim().parse().expect("a number")
 }
 
-/// An edit, then what must hold whatever was killed before it.
+/// An increment, then what must hold whatever was killed before it. Of an edit that was killed nobody can say that it
+/// was made, until the next one has found it in the log or not.
 fn goes_on(store: &Store, at: &str) {
     let before = number(&store.run(&["get", "n"]));
     let looked = store.everything();
     assert!([0, 5].contains(&store.run(&["recover", "--dry-run"]).code), "{at}");
     assert_eq!(store.everything(), looked, "{at}: a dry run left a trace");
-    assert_eq!(number(&store.run(&["increment", "n"])), before + 1, "{at}");
-    assert_eq!(store.text(), format!("{{\"n\": {}}}\n", before + 1), "{at}");
+    let after = number(&store.run(&["increment", "n"]));
+    assert!(after == before + 1 || after == before + 2, "{at}: {before}, then {after}");
+    assert_eq!(store.text(), format!("{{\"n\": {after}}}\n"), "{at}");
     store.assert_well(at);
 }
 
