@@ -331,7 +331,7 @@ pub(crate) fn look_beside(
     boot: &[u8; 16],
 ) -> Result<(Evidence, LogPlan), Error> {
     let standing = || standing(locks, boot, None);
-    let evidence = recovery::gather(storage, dir, standing, false)?;
+    let evidence = recovery::gather(storage, dir, standing, false, &|| ())?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     // The page of another store says nothing about this one.
     if let Standing::ThisBoot(_) = evidence.standing

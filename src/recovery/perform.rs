@@ -17,7 +17,7 @@ pub(crate) fn look_alone(
     boot: &[u8; 16],
     _append: &AppendGuard<'_>,
 ) -> Result<LogPlan, Error> {
-    let evidence = gather(storage, dir, || log::standing(locks, boot, None), false)?;
+    let evidence = gather(storage, dir, || log::standing(locks, boot, None), false, &|| ())?;
     let plan = plan(&evidence, Look::Alone)?;
     let standing = log::standing(locks, boot, Some(&plan.store));
     if standing == evidence.standing {

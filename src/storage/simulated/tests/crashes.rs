@@ -106,6 +106,59 @@ fn where_there_are_too_many_the_telling_ones_remain() -> Tested {
 }
 
 #[test]
+fn of_many_files_one_is_varied_while_all_others_are_new_or_old() -> Tested {
+    let (disk, process) = machine();
+    let paths = ["/a", "/b", "/c", "/d", "/e"];
+    let files: Vec<_> = paths.iter().map(|path| durable(&process, path, b"0")).collect::<io::Result<_>>()?;
+    for file in &files {
+        write_full(&**file, b"1", 0)?;
+    }
+    let limits = Limits { all_files: 10, ..Limits::default() };
+    let mut images = disk.crash_images(&limits);
+    let all: BTreeSet<Vec<u8>> =
+        images.by_ref().map(|image| paths.iter().filter_map(|path| image.read(path)).flatten().collect()).collect();
+    assert!(images.is_thinned());
+    for text in [b"11111", b"01111", b"11110", b"00000", b"10000", b"00001", b"00\x0000"] {
+        assert!(all.contains(&text[..]), "{text:?} of {all:?}");
+    }
+    assert!(!all.contains(&b"01010"[..]));
+    Ok(())
+}
+
+/// `cargo test --release -- --ignored --nocapture rate` prints how fast states come.
+#[test]
+#[ignore = "measures, proves nothing"]
+fn rate() -> Tested {
+    let (disk, _process) = busy()?;
+    let start = std::time::Instant::now();
+    let (mut states, mut boots, mut moments) = (0_u32, 0_u32, 0_u32);
+    while start.elapsed().as_secs() < 3 {
+        moments += 1;
+        states += disk.crash_images(&Limits::default()).count() as u32;
+    }
+    let each = f64::from(states) / start.elapsed().as_secs_f64();
+    let images: Vec<DiskImage> = disk.crash_images(&Limits::default()).collect();
+    let start = std::time::Instant::now();
+    while start.elapsed().as_secs() < 3 {
+        for image in &images {
+            let disk = Disk::from_image(image);
+            assert!(disk.process().read_file("/config").is_ok());
+            boots += 1;
+        }
+    }
+    let booted = f64::from(boots) / start.elapsed().as_secs_f64();
+    let mut report = io::stderr();
+    io::Write::write_fmt(
+        &mut report,
+        format_args!(
+            "{each:.0} states/s ({} at each of {moments} moments), {booted:.0} boots with a read/s\n",
+            images.len()
+        ),
+    )?;
+    Ok(())
+}
+
+#[test]
 fn of_many_names_first_parts_and_single_holes_remain() -> Tested {
     let (disk, process) = machine();
     for name in ["/a", "/b", "/c", "/d", "/e", "/f"] {

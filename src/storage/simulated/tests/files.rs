@@ -300,6 +300,21 @@ fn a_length_that_was_lost_comes_back_with_the_next_growth() -> Tested {
 }
 
 #[test]
+fn a_write_beyond_the_durable_end_makes_a_lost_length_durable() -> Tested {
+    let (disk, process) = machine();
+    let file = durable(&process, "/a", b"ab")?;
+    write_full(&*file, b"cdef", 2)?;
+    process.set_plan(FaultPlan::new().fail(1, libc::EIO, Times::Once));
+    assert!(file.sync().is_err());
+    write_full(&*file, b"X", 4)?;
+    file.sync()?;
+    let left = left(&disk, "/a", &Limits::default());
+    assert!(left.contains(&Some(b"ab\0\0\0\0".to_vec())), "{left:?}");
+    assert!(left.iter().flatten().all(|bytes| bytes.len() == 6), "{left:?}");
+    Ok(())
+}
+
+#[test]
 fn reading_stops_at_the_end_and_sees_zeros_in_holes() -> Tested {
     let (_, process) = machine();
     let file = create(&process, "/a")?;
