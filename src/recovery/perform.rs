@@ -69,6 +69,23 @@ pub(crate) fn perform(
     Ok(())
 }
 
+/// Remove the files that a crash left unfinished. Under both locks nobody is about to finish one.
+pub(crate) fn sweep(
+    storage: &dyn Storage,
+    locks: &Locks,
+    _maintenance: &MaintenanceGuard<'_>,
+    _append: &AppendGuard<'_>,
+) -> Result<(), Error> {
+    let dir = locks.dir();
+    for name in storage.list(dir).map_err(Error::io("list", dir))? {
+        if name.to_str().is_some_and(is_leftover) {
+            let path = dir.join(name);
+            storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Go on without records that had been acknowledged and cannot be read: from the intact state, under numbers above
 /// every one that was ever seen. Whatever is given up is kept in quarantine first.
 pub(crate) fn accept_loss(

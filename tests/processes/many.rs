@@ -157,3 +157,23 @@ fn number(answer: &Value) -> u64 {
 fn distinct(numbers: &[u64]) -> BTreeSet<u64> {
     numbers.iter().copied().collect()
 }
+
+#[test]
+fn the_log_stays_bounded_though_no_process_lives_long_enough_to_look_after_it() {
+    let store = Store::with("{\"value\":\"\"}\n");
+    store.ok(&["init", "settings.json"]);
+    let written = 60 * 100_000;
+    let mut most = 0;
+    for n in 0..60 {
+        let value = char::from(b'a' + n % 26).to_string().repeat(100_000);
+        store.ok(&["set", "value", &value]);
+        let sizes = std::fs::read_dir(store.journal())
+            .expect("the journal")
+            .map(|entry| entry.unwrap().metadata().unwrap().len());
+        most = most.max(sizes.sum());
+    }
+    println!("{written} bytes of edits, at most {most} in the journal");
+    assert!(most < written, "nothing was ever let go: {most} bytes");
+    assert!(most < 5 << 20, "{most} bytes");
+    store.assert_well("after 60 commands");
+}
