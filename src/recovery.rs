@@ -541,6 +541,7 @@ impl<'a> Replay<'a> {
             successor_needs_it: successor.is_some(),
             later_frame_vouches: later.durable >= broken,
             vouched_elsewhere: self.vouched >= broken,
+            cut_short: fault == Fault::Short || rest.len() < frame::HEADER_LEN,
             bytes_left: len != 0,
         };
         self.plan.highest = (self.plan.highest.0.max(later.sequence), self.plan.highest.1.max(later.revision));

@@ -43,7 +43,8 @@ fn live(process: &Process, outcomes: &mut Outcomes) {
     for round in 0..3 {
         if let Some(journal) = &journal {
             outcomes.set(journal, &format!("a{round}"));
-            let pending: Vec<_> = ["b", "c"].map(|key| journal.submit(Op::set(format!("{key}{round}").as_str(), 1))).into();
+            let pending: Vec<_> =
+                ["b", "c"].map(|key| journal.submit(Op::set(format!("{key}{round}").as_str(), 1))).into();
             for (key, pending) in ["b", "c"].iter().zip(pending) {
                 let outcome = match pending.and_then(cfgwal::Pending::wait) {
                     Ok(_) => Some(true),
@@ -110,6 +111,11 @@ fn an_error_at_any_call_loses_nothing_and_is_told() {
     let mut cases = 0;
     for (at, errno) in ERRORS.into_iter().enumerate() {
         for times in [Times::Once, Times::Forever] {
+            if (errno, times) == (libc::EINTR, Times::Forever) {
+                // Interrupted calls are made again: one that is interrupted for ever never ends, here as anywhere.
+                continue;
+            }
+            println!("error {errno} {times:?}");
             for nth in (1 + at as u64 % 3..=calls).step_by(stride()) {
                 let disk = Disk::new();
                 let process = disk.process();
