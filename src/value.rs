@@ -99,7 +99,6 @@ impl Value {
         match (self, other) {
             (Value::Array(a), Value::Array(b)) => a.same(b),
             (Value::Object(a), Value::Object(b)) => a.same(b),
-            (Value::Array(_) | Value::Object(_), _) => false,
             (a, b) => a == b,
         }
     }

@@ -216,6 +216,20 @@ fn changes_look_only_at_what_changed() {
 }
 
 #[test]
+fn changes_look_only_at_what_changed_though_the_tree_grew_higher() {
+    let old = numbered(0..4 * 4 * 4 * 4);
+    let mut newer = old.clone();
+    newer.insert("x", 0);
+    let looks = std::cell::Cell::new(0);
+    let changes = old.changes(&newer, |a, b| {
+        looks.set(looks.get() + 1);
+        a == b
+    });
+    assert_eq!(changes.len(), 1);
+    assert!(looks.get() < 20, "{} entries were compared", looks.get());
+}
+
+#[test]
 fn inserting_in_one_place_again_and_again_finds_room() {
     let mut map = numbered(0..2000);
     for i in 0..5000 {
