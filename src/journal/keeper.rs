@@ -5,10 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Inner, Materialise};
-use crate::materialise::FileStatus;
+use crate::materialise::{Behind, FileStatus};
 
 /// How long to leave what could not be done.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest pause because writing the file is slow.
+const SLOWEST: Duration = Duration::from_millis(500);
 
 /// What the keeper was told.
 #[derive(Default)]
@@ -64,16 +67,22 @@ pub(super) fn run(inner: &Arc<Inner>) {
             state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        if std::mem::take(&mut state.dirty) && due.is_none() {
-            due = Some(Instant::now() + delay(inner.options.materialise, cost));
+        if std::mem::take(&mut state.dirty) {
+            let soon = Instant::now() + delay(inner.options.materialise, cost);
+            due = Some(due.map_or(soon, |at| at.min(soon)));
         }
         let now = Instant::now();
         match due {
             Some(at) if at <= now => {
                 drop(state);
-                let again = tend(inner);
+                let next = tend(inner);
                 cost = now.elapsed();
-                due = again.then(|| Instant::now() + AGAIN.max(delay(inner.options.materialise, cost)));
+                let soon = delay(inner.options.materialise, cost);
+                due = match next {
+                    Next::Nothing => None,
+                    Next::Soon => Some(Instant::now() + soon),
+                    Next::Later => Some(Instant::now() + AGAIN.max(soon)),
+                };
                 state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             }
             Some(at) => {
@@ -84,22 +93,33 @@ pub(super) fn run(inner: &Arc<Inner>) {
     }
 }
 
-/// A file that is slow to write is written more rarely.
+/// A file that is slow to write is written more rarely, yet never so rarely that it lags by a second.
 fn delay(when: Materialise, cost: Duration) -> Duration {
-    match when {
-        Materialise::After(delay) => delay.max(cost * 10),
-        Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100).max(cost * 10),
-    }
+    let asked = match when {
+        Materialise::After(delay) => delay,
+        Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100),
+    };
+    asked.max((cost * 10).min(SLOWEST))
 }
 
-/// Returns whether to try again although no further edit comes.
-fn tend(inner: &Inner) -> bool {
-    let mut again = false;
+/// What there is to do next.
+enum Next {
+    Nothing,
+    /// Edits came while the file was written.
+    Soon,
+    /// Something stands in the way that may pass.
+    Later,
+}
+
+/// Bring the file up to date and compact. What comes next does not wait for a further edit.
+fn tend(inner: &Inner) -> Next {
+    let mut next = Next::Nothing;
     if matches!(inner.options.materialise, Materialise::After(_)) {
         match inner.materialise(false) {
             Ok(FileStatus::Current { .. }) => {}
             // What holds it back may pass: an editor closes the file, a process lets go of a lock, somebody makes room.
-            Ok(FileStatus::Behind { .. }) => again = true,
+            Ok(FileStatus::Behind { why: Behind::Pending, .. }) => next = Next::Soon,
+            Ok(FileStatus::Behind { .. }) => next = Next::Later,
             Err(error) => {
                 tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
             }
@@ -107,7 +127,7 @@ fn tend(inner: &Inner) -> bool {
     }
     if let Err(error) = inner.compact_if_due() {
         tracing::warn!(%error, "the log could not be compacted");
-        again = true;
+        next = Next::Later;
     }
-    again
+    next
 }

@@ -16,7 +16,7 @@ use crate::storage::os::Os;
 pub enum Materialise {
     /// Before an append returns; the [`Ack`](super::Ack) says if the file could not be written.
     OnCommit,
-    /// In the background, so long after an edit, or ten times what the last time cost if that is longer.
+    /// In the background, so long after an edit; longer, up to half a second, where writing the file is slow.
     After(Duration),
     /// When asked, and when the journal is closed.
     Manual,
