@@ -10,11 +10,12 @@ use crate::lock::MaintenanceGuard;
 use crate::log::{Log, ZEROS_FIRST};
 use crate::materialise::ConfigFile;
 use crate::note::hash_text;
-use crate::recovery::{self, Look, Standing};
+use crate::recovery::{self, Evidence, Look, Standing};
 use crate::segment::{self, Segment};
 use crate::snapshot;
 use crate::state::State;
 use crate::storage::{self, Open};
+use crate::version::{KnownText, StandsFor, Version};
 
 /// The log is compacted by itself when it outgrows this and the snapshot.
 pub(crate) const LOG_MIN: u64 = 1024 * 1024;
@@ -52,7 +53,13 @@ pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'
 
 /// Whether the log has outgrown its snapshot.
 pub(crate) fn is_due(log: &Log) -> Result<bool, Error> {
-    let Some((header, snapshot_bytes)) = newest_snapshot(log)? else { return Ok(false) };
+    let Some(newest) = revisions(log)?.into_iter().next() else { return Ok(false) };
+    // Asked often: the header must do.
+    let path = log.dir.join(snapshot::name(newest));
+    let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+    let snapshot_bytes = file.stat().map_err(Error::io("look at", &path))?.len;
+    let bytes = storage::read_range(&*file, 0, snapshot::HEADER_LEN).map_err(Error::io("read", &path))?;
+    let Ok(header) = snapshot::Header::decode(&bytes) else { return Ok(true) };
     let since =
         log.segments()?.iter().filter(|(number, _)| *number >= header.next_segment).map(|(_, len)| len).sum::<u64>();
     Ok(since > LOG_MIN.max(snapshot_bytes))
@@ -62,24 +69,43 @@ fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
     let storage = &*log.storage;
     let next = log.published()?.segment + 1;
     let draft = Segment::draft(storage, &log.dir, next, 0, ZEROS_FIRST)?;
-    let version = log.rotate(draft)?;
+    let (version, next_segment) = log.rotate(draft)?;
     let text = config.read()?.and_then(|text| {
         let known = version.known(&hash_text(&log.store, &text.bytes)).is_some();
         known.then(|| String::from_utf8(text.bytes).ok()).flatten()
     });
-    let mut at =
-        |revision| if revision == version.revision() { Ok(version.state.clone()) } else { state_at(log, revision) };
+    let mut state_of = |text: &KnownText| state_of(log, &version, text);
     let created = storage.clock_micros();
-    let next_segment = version.segment + 1;
-    let bytes = snapshot::encode(log.store, &version, next_segment, created, text.as_deref(), &mut at)?;
+    let bytes = snapshot::encode(log.store, &version, next_segment, created, text.as_deref(), &mut state_of)?;
     snapshot::write(storage, &log.dir, version.revision(), &bytes)?;
     Ok((version.revision(), bytes.len() as u64))
 }
 
+/// The state that a text of the config file stands for.
+pub(crate) fn state_of(log: &Log, version: &Version, text: &KnownText) -> Result<State, Error> {
+    let current = |revision| revision == version.revision();
+    let mut at = |revision| if current(revision) { Ok(version.state.clone()) } else { state_at(log, revision) };
+    match text.stands_for.state(&mut at) {
+        Err(Error::NoSuchRevision { revision, oldest, newest }) => {
+            // The log no longer has it, but every snapshot carries the states of the texts of its time.
+            let evidence = gather(log)?;
+            let mut snapshots = evidence.snapshots.iter().filter_map(|(_, snapshot, _)| snapshot.as_ref().ok());
+            match snapshots.find_map(|snapshot| snapshot.version.known(&text.hash)).map(|text| &text.stands_for) {
+                Some(StandsFor::Snapshot(_, state)) => Ok(state.clone()),
+                _ => Err(Error::NoSuchRevision { revision, oldest, newest }),
+            }
+        }
+        result => result,
+    }
+}
+
+fn gather(log: &Log) -> Result<Evidence, Error> {
+    recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true, &|| ())
+}
+
 /// The state at an older revision that the log still holds.
-pub(crate) fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
-    let evidence =
-        recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true)?;
+fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
+    let evidence = gather(log)?;
     let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
     if plan.version.revision() == revision {
         return Ok(plan.version.state);
@@ -90,42 +116,52 @@ pub(crate) fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
 
 /// The text that the config file showed when the newest intact snapshot was written.
 pub(crate) fn last_shown(log: &Log) -> Result<Option<Arc<str>>, Error> {
-    let standing = || Standing::ThisBoot(log.locks.watermark.durable());
-    let evidence = recovery::gather(&*log.storage, &log.dir, standing, false)?;
+    let evidence = gather(log)?;
     Ok(evidence.snapshots.into_iter().find_map(|(_, snapshot, _)| snapshot.ok()?.shown))
 }
 
-/// The newest snapshot whose header is intact, and its length.
+/// The newest intact snapshot, and its length.
 fn newest_snapshot(log: &Log) -> Result<Option<(snapshot::Header, u64)>, Error> {
-    Ok(headers(log)?.into_iter().next())
-}
-
-/// Headers of the intact snapshots, newest first.
-fn headers(log: &Log) -> Result<Vec<(snapshot::Header, u64)>, Error> {
-    let mut found = Vec::new();
-    for name in log.storage.list(&log.dir).map_err(Error::io("list", &log.dir))? {
-        if name.to_str().and_then(snapshot::revision_in).is_none() {
-            continue;
-        }
-        let path = log.dir.join(name);
-        let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
-        let bytes = storage::read_range(&*file, 0, snapshot::HEADER_LEN).map_err(Error::io("read", &path))?;
-        if let Ok(header) = snapshot::Header::decode(&bytes) {
-            found.push((header, file.stat().map_err(Error::io("look at", &path))?.len));
+    for revision in revisions(log)? {
+        if let Some(found) = intact(log, revision)? {
+            return Ok(Some(found));
         }
     }
-    found.sort_unstable_by_key(|(header, _)| std::cmp::Reverse(header.revision));
+    Ok(None)
+}
+
+/// Revisions of the snapshots, newest first.
+fn revisions(log: &Log) -> Result<Vec<u64>, Error> {
+    let names = log.storage.list(&log.dir).map_err(Error::io("list", &log.dir))?;
+    let mut found: Vec<u64> = names.iter().filter_map(|name| snapshot::revision_in(name.to_str()?)).collect();
+    found.sort_unstable_by_key(|revision| std::cmp::Reverse(*revision));
     Ok(found)
+}
+
+/// The header of a snapshot whose every byte checks, and its length.
+fn intact(log: &Log, revision: u64) -> Result<Option<(snapshot::Header, u64)>, Error> {
+    let path = log.dir.join(snapshot::name(revision));
+    let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+    let bytes = storage::read_all(&*file).map_err(Error::io("read", &path))?;
+    Ok(snapshot::check(&bytes).ok().map(|header| (header, bytes.len() as u64)))
 }
 
 /// Remove what the older of the newest two snapshots covers.
 fn retire(log: &Log, _guard: &MaintenanceGuard<'_>) -> Result<Vec<String>, Error> {
-    let headers = headers(log)?;
-    let [_, (older, _), ..] = headers.as_slice() else { return Ok(Vec::new()) };
+    let revisions = revisions(log)?;
+    let mut kept = Vec::new();
+    for revision in &revisions {
+        kept.extend(intact(log, *revision)?);
+        if kept.len() == 2 {
+            break;
+        }
+    }
+    let [_, (older, _)] = kept.as_slice() else { return Ok(Vec::new()) };
     // The names that make the others superfluous may be someone else's, and not durable yet.
     storage::sync_dir(&*log.storage, &log.dir).map_err(Error::io("sync", &log.dir))?;
     let mut retired = Vec::new();
-    let old_snapshots = headers[2..].iter().map(|(header, _)| snapshot::name(header.revision));
+    let old_snapshots =
+        revisions.iter().filter(|revision| **revision < older.revision).map(|revision| snapshot::name(*revision));
     let segments = log.segments()?;
     let old_segments =
         segments.iter().filter(|(number, _)| *number < older.next_segment).map(|(number, _)| segment::name(*number));

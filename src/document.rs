@@ -12,14 +12,17 @@
 //! front of an [`Invalid`].
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::limits;
 use crate::quote::is_treacherous;
+use crate::secret::MASK;
 use crate::value::Value;
 
 #[cfg(feature = "json")]
 mod json;
+mod secrets;
 
 /// A text format for config files. Each is a feature of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,7 +87,7 @@ fn reads_comments(path: &Path) -> bool {
 ///
 /// # Errors
 /// Whatever the format does not allow, or allows but readers disagree about (a key written twice),
-/// and a text larger or deeper than [`limits`].
+/// and a text larger or deeper than [allowed](crate::DEPTH_MAX).
 pub fn parse(format: Format, text: &[u8]) -> Result<Value, Invalid> {
     match format {
         #[cfg(feature = "json")]
@@ -123,7 +126,7 @@ pub struct Invalid {
     pub line: usize,
     /// The column, in characters, counted from 1. A byte order mark is not counted.
     pub column: usize,
-    /// That line, or the part of a long one around the column, made safe to print.
+    /// That line, or the part of a long one around the column, made safe to print and without secrets.
     pub shown: String,
     /// How many characters of `shown` stand before the column.
     pub mark: usize,
@@ -170,17 +173,43 @@ impl Invalid {
         let end = text[at..].find(['\n', '\r']).map_or(text.len(), |newline| at + newline);
         let (before, after) = (&text[start..at], &text[at..end]);
 
+        let mut secrets = secrets::spans(text, at);
+        secrets.retain(|secret| secret.end >= start);
         let cut = before.char_indices().rev().nth(SHOWN - 1).map_or(0, |(index, _)| index);
         let mut shown = String::from(if cut == 0 { "" } else { "…" });
-        before[cut..].chars().for_each(|c| push_printable(&mut shown, c));
+        push_masked(&mut shown, text, start + cut..at, &secrets);
         let mark = shown.chars().count();
         let cut = after.char_indices().nth(SHOWN).map_or(after.len(), |(index, _)| index);
-        after[..cut].chars().for_each(|c| push_printable(&mut shown, c));
+        push_masked(&mut shown, text, at..at + cut, &secrets);
         if cut < after.len() {
             shown.push('…');
         }
-        Invalid { line, column, shown, mark, why: why.into() }
+        let mut why = why.into();
+        if secrets.iter().any(|secret| secret.start <= at && at <= secret.end) {
+            why = without_quotations(&why);
+        }
+        Invalid { line, column, shown, mark, why }
     }
+}
+
+/// A part of the text, printable, with one mask for each secret in it.
+fn push_masked(out: &mut String, text: &str, part: Range<usize>, secrets: &[Range<usize>]) {
+    let mut last = None;
+    for (index, c) in text[part.clone()].char_indices() {
+        let secret = secrets.iter().position(|secret| secret.contains(&(part.start + index)));
+        match secret {
+            None => push_printable(out, c),
+            Some(_) if secret != last => out.push_str(MASK),
+            Some(_) => {}
+        }
+        last = secret;
+    }
+}
+
+/// A reason that quotes the text, without what it quotes.
+fn without_quotations(why: &str) -> String {
+    let parts = why.split('`').enumerate().map(|(at, part)| if at % 2 == 0 { part } else { MASK });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 /// Line and column of byte `at`, both counted from 1. `\n`, `\r\n` and a lone `\r` end a line.

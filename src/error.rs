@@ -117,7 +117,7 @@ pub enum Error {
         found: u64,
     },
     /// The config file's text is not a document of its format.
-    #[error("{}:{invalid}", path.display())]
+    #[error("{}, {invalid}", path.display())]
     Invalid {
         /// The config file.
         path: PathBuf,
@@ -203,7 +203,7 @@ impl Error {
     /// The exit code of the command for this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Missing { .. } | Error::NoSuchRevision { .. } => 1,
+            Error::Missing { .. } | Error::NoSuchRevision { .. } | Error::Refused(Refusal::Missing { .. }) => 1,
             Error::Invalid { .. } => 3,
             Error::Refused(Refusal::Precondition { .. }) | Error::Revision { .. } => 4,
             Error::Damaged(_) => 5,
@@ -233,6 +233,7 @@ impl Error {
             Error::Locked { .. } => "lock_timeout",
             Error::Refused(Refusal::Precondition { .. }) => "precondition_failed",
             Error::Revision { .. } => "precondition_failed",
+            Error::Refused(Refusal::Missing { .. }) => "not_there",
             Error::Refused(_) => "refused",
             Error::Invalid { .. } => "invalid_document",
             Error::Type(_) => "type",

@@ -19,6 +19,7 @@ use crate::op::{Op, Origin, OriginKind, Transaction};
 use crate::path::{IntoPath, Path};
 use crate::state::State;
 use crate::value::Value;
+use crate::version::Version;
 
 mod birth;
 mod keeper;
@@ -60,6 +61,10 @@ struct Closer(Arc<Inner>);
 
 impl Drop for Closer {
     fn drop(&mut self) {
+        if !self.0.log.is_ours() {
+            // A forked child drops its copy; closing is for the parent.
+            return;
+        }
         if let Err(error) = self.0.close() {
             tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
         }
@@ -132,7 +137,7 @@ impl Pending {
     /// Wait until the edit is durable.
     pub fn wait(self) -> Result<Ack, Error> {
         let outcome = self.inner.queue.drive(&self.inner.log, &self.slot);
-        self.inner.acknowledge(self.edit.clone(), outcome)
+        self.inner.acknowledge(self.edit.clone(), outcome, self.slot.settled.get().cloned())
     }
 }
 
@@ -143,7 +148,10 @@ impl Future for Pending {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         *self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         match self.slot.outcome() {
-            Some(outcome) => Poll::Ready(self.inner.acknowledge(self.edit.clone(), outcome)),
+            Some(outcome) => {
+                let settled = self.slot.settled.get().cloned();
+                Poll::Ready(self.inner.acknowledge(self.edit.clone(), outcome, settled))
+            }
             None => {
                 self.inner.signals.submitted();
                 Poll::Pending
@@ -224,7 +232,7 @@ impl Journal {
         self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit.clone());
         let outcome = self.inner.queue.drive(&self.inner.log, &slot);
-        self.inner.acknowledge(edit, outcome)
+        self.inner.acknowledge(edit, outcome, None)
     }
 
     /// Begin an edit and do not wait. Edits submitted one after the other are applied in that order and share syncs.
@@ -232,10 +240,19 @@ impl Journal {
     /// # Errors
     /// [`Error::Refused`] if it could not be written whatever the state; all else comes from waiting.
     pub fn submit(&self, edit: impl Into<Transaction>) -> Result<Pending, Error> {
-        let edit = self.inner.prepare(edit.into(), None)?;
+        self.submit_expecting(edit, None)
+    }
+
+    /// Begin an edit that is refused unless the revision right before it is the expected one.
+    ///
+    /// # Errors
+    /// As [`submit`](Journal::submit).
+    pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
+        let edit = self.inner.prepare(edit.into(), revision)?;
+        self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit.clone());
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
-            self.inner.queue.drive_once(&self.inner.log);
+            self.inner.queue.drive_for_others(&self.inner.log);
         } else {
             self.inner.wake_keeper();
             self.inner.signals.submitted();
@@ -294,13 +311,7 @@ impl Journal {
     /// # Errors
     /// As [`append`](Journal::append), and [`Error::Unpatchable`], [`Error::Invalid`] for the file's own text.
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        let transaction = edit.into();
-        let version = self.inner.log.published()?;
-        let (revision, config) = (version.revision(), &self.inner.config);
-        if let Some(expected) = expected.filter(|expected| *expected != revision) {
-            return Err(Error::Revision { expected, found: revision });
-        }
-        preview(config, revision, &version.state, &transaction)
+        preview(&self.inner.config, &*self.inner.log.published()?, &edit.into(), expected)
     }
 
     /// Bring the config file up to the newest durable revision now.
@@ -369,10 +380,26 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// What an edit of `state` would do to the config file.
-pub(crate) fn preview(config: &ConfigFile, revision: u64, state: &State, edit: &Transaction) -> Result<Preview, Error> {
-    let mut after = state.clone();
-    let applied = after.apply(&edit.ops)?;
+/// What an edit of the newest revision would do to the config file. It is judged as an append judges it.
+pub(crate) fn preview(
+    config: &ConfigFile,
+    version: &Version,
+    edit: &Transaction,
+    expected: Option<u64>,
+) -> Result<Preview, Error> {
+    let used = edit.key.as_ref().and_then(|key| version.keys.get(key));
+    let mut revision = version.revision();
+    if let Some(expected) = expected.filter(|expected| used.is_none() && *expected != revision) {
+        return Err(Error::Revision { expected, found: revision });
+    }
+    let mut after = version.state.clone();
+    let results = match used {
+        Some(used) => {
+            revision = used.revision;
+            used.results.to_vec()
+        }
+        None => after.apply(&edit.ops)?.results,
+    };
     let text = config.read()?.map(|text| text.bytes);
     let bytes = match &text {
         None => document::render(config.format, after.root()),
@@ -381,25 +408,38 @@ pub(crate) fn preview(config: &ConfigFile, revision: u64, state: &State, edit: &
             why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
         })?,
     };
-    Ok(Preview { revision, results: applied.results, before: text, after: bytes })
+    Ok(Preview { revision, results, before: text, after: bytes })
 }
 
 impl Inner {
     /// Encode an edit and fill in who makes it and when.
     fn prepare(&self, mut transaction: Transaction, expected: Option<u64>) -> Result<Edit, Error> {
+        self.log.usable().map_err(|error| Error::NotApplied(Box::new(error)))?;
         transaction.time = self.log.storage.clock_micros();
         transaction.origin = self.origin.clone();
         let mut payload = Vec::new();
         transaction.encode(&mut payload)?;
-        Ok(Edit { transaction, payload: payload.into(), expected })
+        Ok(Edit { transaction: Box::new(transaction), payload: payload.into(), expected })
     }
 
     /// Wait until an appended edit is durable, and say what came of it.
-    fn acknowledge(self: &Arc<Self>, edit: Edit, outcome: Result<Appended, Error>) -> Result<Ack, Error> {
-        let mut outcome = outcome;
+    fn acknowledge(
+        self: &Arc<Self>,
+        edit: Edit,
+        mut outcome: Result<Appended, Error>,
+        mut settled: Option<Result<(), Error>>,
+    ) -> Result<Ack, Error> {
         let appended = loop {
-            let appended = outcome?;
-            match self.log.wait_durable(&appended.ticket) {
+            let appended = match outcome {
+                Ok(appended) => appended,
+                Err(refused @ (Error::Refused(_) | Error::Revision { .. })) => {
+                    // What it was judged on must not vanish after the answer.
+                    self.log.sync_all()?;
+                    return Err(refused);
+                }
+                Err(error) => return Err(error),
+            };
+            match settled.take().unwrap_or_else(|| self.log.wait_durable(&appended.ticket)) {
                 Ok(()) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
                 Err(Error::OutcomeUnknown(_)) if !appended.written && !self.log.is_latched() => {
@@ -467,43 +507,54 @@ impl Inner {
             self.remember(&status, shown);
             return Ok(status);
         }
-        let guard = self.log.maintenance()?;
-        let (status, shown) = materialiser.run(&guard)?;
+        let written = self.log.maintenance().and_then(|guard| materialiser.run(&guard));
+        let (status, shown) = match written {
+            Ok(done) => done,
+            // The edits are safe; only the file lags.
+            Err(error @ (Error::Io { .. } | Error::Locked { .. } | Error::NotApplied(_))) => {
+                let revision = self.log.published()?.revision();
+                (FileStatus::Behind { shows: None, revision, why: Behind::Failed(error.to_string()) }, None)
+            }
+            Err(error) => return Err(error),
+        };
         self.remember(&status, shown);
         Ok(status)
     }
 
     fn compact_if_due(&self) -> Result<(), Error> {
+        if !compact::is_due(&self.log)? {
+            return Ok(());
+        }
+        let guard = match self.log.maintenance_now() {
+            // Whoever holds it may be at just that. If not, there is a next time.
+            Err(Error::Locked { .. }) => return Ok(()),
+            guard => guard?,
+        };
+        // Somebody else may just have done it.
         if compact::is_due(&self.log)? {
-            let guard = self.log.maintenance()?;
-            // Somebody else may just have done it.
-            if compact::is_due(&self.log)? {
-                compact::compact(&self.log, &self.config, &guard)?;
-            }
+            compact::compact(&self.log, &self.config, &guard)?;
         }
         Ok(())
     }
 
     /// Everything submitted so far is appended and durable.
     fn flush(&self) -> Result<(), Error> {
-        while self.queue.drive_once(&self.log) {}
+        while self.queue.drive_for_others(&self.log) {}
         self.log.sync_all()
     }
 
     fn drive_submitted(&self) {
-        while !self.queue.is_empty() {
-            self.queue.drive_once(&self.log);
-        }
-        if let Err(error) = self.log.sync_all() {
-            tracing::warn!(%error, "submitted edits could not be made durable");
-        }
+        while self.queue.drive_for_others(&self.log) {}
         self.signals.edited();
     }
 
     /// Start the background thread with the first edit.
     fn wake_keeper(self: &Arc<Self>) {
+        if !self.options.background {
+            return;
+        }
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        if keeper.is_none() {
+        if keeper.as_ref().is_none_or(JoinHandle::is_finished) {
             let inner = self.clone();
             let started = std::thread::Builder::new().name("cfgwal".into()).spawn(move || keeper::run(&inner));
             match started {
@@ -516,11 +567,23 @@ impl Inner {
     fn close(&self) -> Result<FileStatus, Error> {
         self.signals.stop();
         if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic there was reported by the thread itself.
-            let _ = keeper.join();
+            // A waker may have dropped the last clone on that very thread. A panic there was reported by the thread itself.
+            if keeper.thread().id() != std::thread::current().id() {
+                let _ = keeper.join();
+            }
         }
         self.flush()?;
-        self.materialise(false)
+        let status = self.materialise(false)?;
+        // An editor that had a replaced text open may have closed it by now.
+        if self.materialiser(false).has_leftovers().unwrap_or(false) {
+            let guard = self.log.maintenance()?;
+            self.materialiser(false).sweep(&guard)?;
+        }
+        // Who makes one edit is gone before a keeper would look.
+        if let Err(error) = self.compact_if_due() {
+            tracing::warn!(%error, "the log could not be compacted");
+        }
+        Ok(status)
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::storage::{File, Kind, Lock, Open, Storage};
+use crate::storage::{File, Lock, Open, Stat, Storage};
 use crate::watermark::{Role, Watermark};
 
 /// Longest single wait before the lock is tried again; a waiter is normally woken long before.
@@ -25,6 +25,8 @@ pub(crate) struct Locks {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
     dir_file: Box<dyn File>,
+    dir_stat: Stat,
+    watermark_stat: Stat,
     pub watermark: Watermark,
     appending: Mutex<()>,
     maintaining: Mutex<()>,
@@ -60,8 +62,19 @@ impl Locks {
     pub(crate) fn open(storage: Arc<dyn Storage>, dir: &Path, command: &str) -> Result<Locks, Error> {
         let dir_file = storage.open(dir, Open::Directory).map_err(Error::io("open", dir))?;
         let watermark = Watermark::open(&*storage, dir, command)?;
+        let dir_stat = dir_file.stat().map_err(Error::io("look at", dir))?;
+        let watermark_stat = watermark.file.stat().map_err(Error::io("look at", &watermark.path))?;
         let (appending, maintaining) = Default::default();
-        Ok(Locks { storage, dir: dir.to_owned(), dir_file, watermark, appending, maintaining })
+        Ok(Locks {
+            storage,
+            dir: dir.to_owned(),
+            dir_file,
+            dir_stat,
+            watermark_stat,
+            watermark,
+            appending,
+            maintaining,
+        })
     }
 
     /// The journal that the locks belong to.
@@ -75,7 +88,7 @@ impl Locks {
         self.take(Role::Appender, timeout)?;
         // Made before the check, so that a failed check gives the lock back.
         let guard = AppendGuard { locks: self, _thread: thread };
-        self.check_dir()?;
+        self.still_there()?;
         Ok(guard)
     }
 
@@ -84,8 +97,7 @@ impl Locks {
         let thread = self.maintaining.lock().unwrap_or_else(PoisonError::into_inner);
         self.take(Role::Maintainer, timeout)?;
         let guard = MaintenanceGuard { locks: self, _thread: thread };
-        self.check_dir()?;
-        self.still_there(&*self.watermark.file, &self.watermark.path, Kind::File)?;
+        self.still_there()?;
         Ok(guard)
     }
 
@@ -124,18 +136,19 @@ impl Locks {
         self.watermark.released();
     }
 
-    /// The journal that was opened is still the one at its path: an append to a removed one would be a write into the void.
-    fn check_dir(&self) -> Result<(), Error> {
-        self.still_there(&*self.dir_file, &self.dir, Kind::Directory)
-    }
-
-    fn still_there(&self, file: &dyn File, path: &Path, kind: Kind) -> Result<(), Error> {
-        let ours = file.stat().map_err(Error::io("look at", path))?;
-        match self.storage.stat(path) {
-            Ok(found) if found.kind == kind && found.same_file(&ours) => Ok(()),
-            Ok(_) => Err(Error::Gone { path: self.dir.clone() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Gone { path: self.dir.clone() }),
-            Err(error) => Err(Error::io("look at", path)(error)),
+    /// Journal and watermark are still those at their paths: an append to a removed journal would be a write into the void,
+    /// and who looks at another page than the others does not hear of a failed sync.
+    fn still_there(&self) -> Result<(), Error> {
+        for (path, ours) in [(&self.dir, &self.dir_stat), (&self.watermark.path, &self.watermark_stat)] {
+            match self.storage.stat(path) {
+                Ok(found) if found.kind == ours.kind && found.same_file(ours) => {}
+                Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(Error::Gone { path: self.dir.clone() });
+                }
+                Err(error) => return Err(Error::io("look at", path)(error)),
+            }
         }
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@
 //! doubt (a failed sync, a syncer that was killed, bytes at the end that are no frame) is never appended to and
 //! never synced again: `heal` repeats in a new segment what is not known to be durable.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +59,8 @@ pub(crate) struct Log {
     following: Mutex<()>,
     /// Two syncs on one descriptor take each other's errors: within a process a mutex, between processes a lock.
     syncing: Mutex<()>,
+    /// Where the successors of segments that this process has left begin, by the number of the segment left.
+    left: Mutex<BTreeMap<u64, u64>>,
     /// A new segment could not be made: no edits until the journal is opened again.
     latched: AtomicBool,
 }
@@ -110,6 +112,17 @@ impl Log {
         let beside = look_beside(&*storage, dir, &locks, &boot)?;
         let settled = matches!(beside.0.standing, Standing::ThisBoot(_)) && beside.1.damage.is_none();
         let plan = if settled { beside.1 } else { recover_alone(&*storage, dir, &locks, &boot, lock_timeout)? };
+        if !beside.0.leftovers.is_empty()
+            && let Err(error) = sweep(&*storage, &locks)
+        {
+            tracing::debug!(path = %dir.display(), %error, "unfinished files stay behind");
+        }
+        if !locks.watermark.is_named() {
+            // Whoever made or recovered the journal may have died before its name was durable.
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            crate::storage::sync_dir(&*storage, parent).map_err(Error::io("sync", parent))?;
+            locks.watermark.set_named();
+        }
         let version = plan.version;
         let segment = open_segment(&*storage, dir, version.segment)?;
         let segment = Arc::new(segment);
@@ -125,6 +138,7 @@ impl Log {
             unpublished: Mutex::default(),
             following: Mutex::default(),
             syncing: Mutex::default(),
+            left: Mutex::default(),
             latched: AtomicBool::new(false),
             storage,
             locks,
@@ -133,6 +147,9 @@ impl Log {
 
     /// The newest durable version. Costs one load when there is nothing new.
     pub(crate) fn published(&self) -> Result<Arc<Version>, Error> {
+        if !self.is_ours() {
+            return Err(Error::Forked { path: self.dir.clone() });
+        }
         let version = self.published.load_full();
         let reached = self.locks.watermark.durable();
         if Reached::new(version.segment, version.sequence()) == reached {
@@ -148,20 +165,20 @@ impl Log {
     fn follow(&self, reached: Reached) -> Result<Arc<Version>, Error> {
         let _following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let mut version = self.published.load_full();
+        if version.sequence() > reached.sequence {
+            // Another thread was here with a newer look.
+            return Ok(version);
+        }
         if let Some(newer) = self.take_unpublished(reached).filter(|newer| newer.sequence() > version.sequence()) {
             version = Arc::new(newer);
         }
         if Reached::new(version.segment, version.sequence()) != reached {
             let mut newer = (*version).clone();
-            match self.read_on(&mut newer, reached) {
-                Ok(()) => version = Arc::new(newer),
-                // The segment was retired while we lagged: start again from the snapshot.
+            version = match self.read_on(&mut newer, reached) {
+                Ok(true) => Arc::new(newer),
+                Ok(false) => Arc::new(self.read_anew()?.version),
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                    let (_, plan) = look_beside(&*self.storage, &self.dir, &self.locks, &self.boot)?;
-                    if let Some(damage) = plan.damage {
-                        return Err(Error::Damaged(Box::new(damage)));
-                    }
-                    version = Arc::new(plan.version);
+                    Arc::new(self.read_anew()?.version)
                 }
                 Err(error) => return Err(error),
             }
@@ -184,20 +201,34 @@ impl Log {
         newest
     }
 
-    /// Bring a version up to a durable place, through as many segments as lie between.
-    fn read_on(&self, version: &mut Version, reached: Reached) -> Result<(), Error> {
+    /// From the newest snapshot up to what is durable, when what was known here is no use: the segment was retired, or
+    /// left at an earlier place than ours.
+    fn read_anew(&self) -> Result<LogPlan, Error> {
+        let (_, plan) = look_beside(&*self.storage, &self.dir, &self.locks, &self.boot)?;
+        match plan.damage {
+            Some(damage) => Err(Error::Damaged(Box::new(damage))),
+            None => Ok(plan),
+        }
+    }
+
+    /// Bring a version up to a durable place, through as many segments as lie between. `false`: a new segment was begun
+    /// before this version's place, and repeats what followed.
+    fn read_on(&self, version: &mut Version, reached: Reached) -> Result<bool, Error> {
         let mut segment = open_segment(&*self.storage, &self.dir, version.segment)?;
         loop {
             let here = reached.is_in(version.segment);
             let next = if here { None } else { Some(open_segment(&*self.storage, &self.dir, version.segment + 1)?) };
             let until = next.as_ref().map_or(reached.sequence, |next| next.header.first - 1);
+            if version.sequence() > until {
+                return Ok(false);
+            }
             self.replay(&segment, version, until)?;
             match next {
                 Some(next) => {
                     enter(version, &next)?;
                     segment = next;
                 }
-                None => return Ok(()),
+                None => return Ok(true),
             }
         }
     }
@@ -236,14 +267,25 @@ impl Log {
         self.locks.maintenance(self.lock_timeout)
     }
 
-    fn usable(&self) -> Result<(), Error> {
-        if self.storage.pid() != self.pid {
+    /// The same, if it can be had without waiting.
+    pub(crate) fn maintenance_now(&self) -> Result<MaintenanceGuard<'_>, Error> {
+        self.usable()?;
+        self.locks.maintenance(Duration::ZERO)
+    }
+
+    pub(crate) fn usable(&self) -> Result<(), Error> {
+        if !self.is_ours() {
             return Err(Error::Forked { path: self.dir.clone() });
         }
         if self.latched.load(SeqCst) {
             return Err(Error::ReadOnly { path: self.dir.clone() });
         }
         Ok(())
+    }
+
+    /// Whether this is the process that opened it, and not a forked child.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.storage.pid() == self.pid
     }
 
     /// Whether edits are refused since a new segment could not be made.
@@ -270,6 +312,17 @@ fn refuse_absent(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
     storage.stat(dir).map(drop).map_err(Error::io("open", dir))
 }
 
+/// Remove what killed processes left unfinished, unless somebody is at work, whose unfinished file it may be.
+fn sweep(storage: &dyn Storage, locks: &Locks) -> Result<(), Error> {
+    let now = Duration::ZERO;
+    let alone = locks.maintenance(now).and_then(|maintenance| Ok((maintenance, locks.append(now)?)));
+    match alone {
+        Ok((maintenance, append)) => recovery::perform::sweep(storage, locks, &maintenance, &append),
+        Err(Error::Locked { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// What can be known without any lock.
 pub(crate) fn look_beside(
     storage: &dyn Storage,
@@ -278,7 +331,7 @@ pub(crate) fn look_beside(
     boot: &[u8; 16],
 ) -> Result<(Evidence, LogPlan), Error> {
     let standing = || standing(locks, boot, None);
-    let evidence = recovery::gather(storage, dir, standing, false)?;
+    let evidence = recovery::gather(storage, dir, standing, false, &|| ())?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     // The page of another store says nothing about this one.
     if let Standing::ThisBoot(_) = evidence.standing
@@ -317,7 +370,12 @@ fn recover_alone(
         return Err(Error::Damaged(Box::new(damage)));
     }
     recovery::perform::perform(storage, locks, boot, &plan, &maintenance, &append)?;
-    recovery::perform::look_alone(storage, dir, locks, boot, &append)
+    // Others may have been here before, and appended: what is durable, no more.
+    let (_, plan) = look_beside(storage, dir, locks, boot)?;
+    match plan.damage {
+        Some(damage) => Err(Error::Damaged(Box::new(damage))),
+        None => Ok(plan),
+    }
 }
 
 /// Open a segment that must be there and sound.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::compact;
 use crate::document::{self, Invalid, Unpatchable};
 use crate::error::Error;
+use crate::limits::RECORD_MAX;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Entry, Log, Request, Want};
 use crate::note::{Note, TextHash, hash_text};
@@ -146,7 +147,8 @@ impl Materialiser<'_> {
             return Ok(behind(None, why));
         };
         Ok(match version.known(&hash_text(&self.log.store, &text.bytes)) {
-            Some(known) if known.stands_for.revision() >= revision => {
+            // Until an exchange is settled, someone's save may lie beside the file.
+            Some(known) if version.showing.is_none() && known.stands_for.revision() >= revision => {
                 let shown = Shown { stat: text.stat, revision: known.stands_for.revision() };
                 (FileStatus::Current { revision }, Some(shown))
             }
@@ -173,7 +175,6 @@ impl Materialiser<'_> {
             }
             match self.attempt(&version, &mut shows)? {
                 Outcome::Done(shown) => {
-                    self.log.locks.watermark.set_shown(shown.revision);
                     let revision = self.log.published()?.revision();
                     let status = if shown.revision >= revision {
                         FileStatus::Current { revision }
@@ -209,6 +210,9 @@ impl Materialiser<'_> {
             Ok(new) => new,
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
         };
+        if new.len() > RECORD_MAX {
+            return Ok(Outcome::Behind(Behind::Irreplaceable("its new text would be larger than 64 MiB")));
+        }
         if new == old.bytes {
             // The edits cancelled each other out: the same text stands for a newer revision.
             self.note(Note::Shown { text: old_hash, revision: version.revision() })?;
@@ -229,7 +233,7 @@ impl Materialiser<'_> {
         };
         let mut bases = Vec::new();
         for known in version.texts.iter() {
-            bases.push(known.stands_for.state(&mut |revision| self.state_at(version, revision))?);
+            bases.push(compact::state_of(self.log, version, known)?);
         }
         let Some(newest) = version.texts.last() else {
             // No file was ever shown; its text is an edit of nothing.
@@ -271,6 +275,7 @@ impl Materialiser<'_> {
             }
             let conflicts = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
             let base = Base { text: hash, against, revision, own: done.own, conflicts };
+            let origin = origin.clone();
             Ok(Some(Entry::Edit(Transaction { time, origin, key: None, base: Some(base), ops: done.ops })))
         };
         let settled = move |now: &Version| {
@@ -285,10 +290,6 @@ impl Materialiser<'_> {
         }
         self.log.sync_all()?;
         Ok(Outcome::Again)
-    }
-
-    fn state_at(&self, version: &Version, revision: u64) -> Result<State, Error> {
-        if revision == version.revision() { Ok(version.state.clone()) } else { compact::state_at(self.log, revision) }
     }
 
     /// Put a file where none ever was.
@@ -333,8 +334,7 @@ impl Materialiser<'_> {
         };
         self.note(note)?;
         let path = self.beside(&side.name);
-        let exchange = || self.log.storage.rename(&path, &self.config.path, Rename::Exchange);
-        if let Err(error) = exchange() {
+        if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             self.settle(&*self.log.published()?)?;
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
@@ -347,17 +347,59 @@ impl Materialiser<'_> {
         }
         if !self.is_what_was_read(&path, old)? {
             // An editor saved in between: its text goes back to its place, where it is an ordinary save.
-            exchange().map_err(Error::io("put back", &self.config.path))?;
+            self.put_back(&path, new)?;
             self.settle(&*self.log.published()?)?;
             return Ok(Outcome::Again);
         }
         let outcome = self.finish(version, side)?;
-        self.remove_displaced(&path, old);
+        self.remove_unless_open(&path, &*old.file, &old.bytes)?;
         Ok(outcome)
+    }
+
+    /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
+    /// out, it is the newest and goes in again; the one before it is kept in quarantine.
+    fn put_back(&self, path: &std::path::Path, ours: &[u8]) -> Result<(), Error> {
+        let to = &self.config.path;
+        let mut placed = ours.to_vec();
+        loop {
+            let inserting = self.read_beside(path)?;
+            self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
+            let out = self.read_beside(path)?;
+            let parent = self.config.parent();
+            storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+            if out == placed {
+                // What lies beside is ours, or the older of two saves.
+                if placed != ours {
+                    self.keep_save(&placed)?;
+                }
+                return Ok(());
+            }
+            placed = inserting;
+        }
+    }
+
+    /// The bytes of a file that came out of an exchange; of what is no regular file there are none.
+    fn read_beside(&self, path: &std::path::Path) -> Result<Vec<u8>, Error> {
+        let stat = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
+        if stat.kind != Kind::File {
+            return Ok(Vec::new());
+        }
+        let file = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
+        storage::read_all(&*file).map_err(Error::io("read", path))
+    }
+
+    fn keep_save(&self, bytes: &[u8]) -> Result<(), Error> {
+        let name = format!("save-{}", hex(&hash_text(&self.log.store, bytes)));
+        tracing::warn!(name, "two saves fell into one moment: the older one is in quarantine");
+        perform::set_aside(&*self.log.storage, &self.log.dir, &name, bytes)
     }
 
     /// Whether the file that came out of the exchange is the one that the patch was made from.
     fn is_what_was_read(&self, path: &std::path::Path, old: &Text) -> Result<bool, Error> {
+        let found = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
+        if found.kind != Kind::File {
+            return Ok(false);
+        }
         let out = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
         let stat = out.stat().map_err(Error::io("look at", path))?;
         if !stat.same_file(&old.stat) || (stat.mode, stat.uid, stat.gid) != (old.stat.mode, old.stat.uid, old.stat.gid)
@@ -377,14 +419,21 @@ impl Materialiser<'_> {
         Ok(Outcome::Done(Shown { stat, revision: version.revision() }))
     }
 
-    /// Remove the text that was replaced, unless an editor still has it open to write into it.
-    fn remove_displaced(&self, path: &std::path::Path, old: &Text) {
-        let unused = matches!(old.file.try_lease(Lease::Read), Ok(true));
-        let unused = unused && old.file.end_lease().unwrap_or(false);
-        let unchanged = unused && storage::read_all(&*old.file).is_ok_and(|bytes| bytes == old.bytes);
-        if unchanged && let Err(error) = self.log.storage.remove(path) {
-            tracing::debug!(path = %path.display(), %error, "the replaced text stays beside the config file");
+    /// Remove a text beside the config file, unless someone has it open to write into it or has done so. It is looked at
+    /// again by the next [sweep](Materialiser::sweep).
+    fn remove_unless_open(&self, path: &std::path::Path, file: &dyn File, expected: &[u8]) -> Result<(), Error> {
+        let unused = match file.try_lease(Lease::Read) {
+            Ok(leased) => leased && file.end_lease().unwrap_or(false),
+            // Without leases there is no telling; a moment must do.
+            Err(_) => {
+                self.log.storage.sleep(BETWEEN_STEPS);
+                true
+            }
+        };
+        if unused && storage::read_all(file).map_err(Error::io("read", path))? == expected {
+            self.log.storage.remove(path).map_err(Error::io("remove", path))?;
         }
+        Ok(())
     }
 
     /// The log says that an exchange began and not that it ended: find out, and say so.
@@ -393,36 +442,48 @@ impl Materialiser<'_> {
     fn settle(&self, version: &Version) -> Result<(), Error> {
         let Some(Showing { name, .. }) = &version.showing else { return Ok(()) };
         let path = self.beside(name);
-        match self.log.storage.open(&path, Open::Read) {
-            Ok(side) => {
-                let bytes = storage::read_all(&*side).map_err(Error::io("read", &path))?;
-                let hash = hash_text(&self.log.store, &bytes);
-                let ours = version.known(&hash).is_some();
-                if !ours && self.file_shows_what(name)? {
-                    // A person's text came out, and ours is in its place.
-                    let to = &self.config.path;
-                    self.log.storage.rename(&path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
-                    let parent = self.config.parent();
-                    storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
-                } else if !ours {
-                    // Two saves fell into one window: the newer one stays, the older one is kept.
-                    let kept = format!("save-{}", hex(&hash));
-                    perform::set_aside(&*self.log.storage, &self.log.dir, &kept, &bytes)?;
-                }
-                let parent = self.config.parent();
-                storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
-                self.log.storage.remove(&path).map_err(Error::io("remove", &path))?;
+        match self.log.storage.stat(&path) {
+            Ok(found) if found.kind == Kind::File => self.settle_side(version, &path, name)?,
+            Ok(_) => {
+                // A link or the like was in the file's place: it goes back there.
+                let ours = self.config.read()?.map(|text| text.bytes).unwrap_or_default();
+                self.put_back(&path, &ours)?;
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let parent = self.config.parent();
-                storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
-            }
-            Err(error) => return Err(Error::io("open", &path)(error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("look at", &path)(error)),
         }
+        let parent = self.config.parent();
+        storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         let shown = self.config.read()?.map(|text| hash_text(&self.log.store, &text.bytes));
         let known = shown.as_ref().and_then(|hash| version.known(hash));
         self.append_note(Note::Settled { text: known.map(|known| known.hash) })?;
         self.log.sync_all()
+    }
+
+    /// Whether anything of ours lies beside the config file.
+    pub(crate) fn has_leftovers(&self) -> Result<bool, Error> {
+        let parent = self.config.parent();
+        let prefix = self.config.side_prefix();
+        let names = self.log.storage.list(parent).map_err(Error::io("list", parent))?;
+        Ok(names.iter().any(|name| name.to_str().is_some_and(|name| side_name(name, &prefix).is_some())))
+    }
+
+    fn settle_side(&self, version: &Version, path: &std::path::Path, name: &str) -> Result<(), Error> {
+        let bytes = self.read_beside(path)?;
+        let ours = version.known(&hash_text(&self.log.store, &bytes)).is_some();
+        let shown = self.config.read()?.map(|text| text.bytes);
+        let names = |text: &Vec<u8>| name.contains(&hex(&hash_text(&self.log.store, text)));
+        match shown.filter(|text| !ours && names(text)) {
+            // A person's text came out, and ours is in its place.
+            Some(placed) => self.put_back(path, &placed)?,
+            // Two saves fell into one window: the newer one stays, the older one is kept.
+            None if !ours => self.keep_save(&bytes)?,
+            None => {}
+        }
+        let file = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
+        let left = storage::read_all(&*file).map_err(Error::io("read", path))?;
+        let known = version.known(&hash_text(&self.log.store, &left)).is_some() || (!ours && left == bytes);
+        if known { self.remove_unless_open(path, &*file, &left) } else { Ok(()) }
     }
 
     /// Remove files of ours that a crash left beside the config file. One whose content is not what its name says came out
@@ -444,16 +505,11 @@ impl Materialiser<'_> {
             let bytes = storage::read_all(&*file).map_err(Error::io("read", &path))?;
             let found = hash_text(&self.log.store, &bytes);
             if hex(&found) != hash && version.known(&found).is_none() {
-                perform::set_aside(storage, &self.log.dir, &format!("save-{}", hex(&found)), &bytes)?;
+                self.keep_save(&bytes)?;
             }
-            storage.remove(&path).map_err(Error::io("remove", &path))?;
+            self.remove_unless_open(&path, &*file, &bytes)?;
         }
         Ok(())
-    }
-
-    fn file_shows_what(&self, side_name: &str) -> Result<bool, Error> {
-        let text = self.config.read()?;
-        Ok(text.is_some_and(|text| side_name.contains(&hex(&hash_text(&self.log.store, &text.bytes)))))
     }
 
     fn beside(&self, name: &str) -> std::path::PathBuf {
@@ -468,26 +524,37 @@ impl Materialiser<'_> {
         let name = format!("{}{}-{}", self.config.side_prefix(), hex(&hash), hex(&id[..4]));
         let path = self.beside(&name);
         let parent = self.config.parent();
-        let (file, named) = match storage.open(parent, Open::Nameless) {
-            Ok(file) => (file, false),
-            // A file system without nameless files.
-            Err(_) => (storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?, true),
-        };
-        storage::write_full(&*file, text, 0).map_err(Error::io("write", &path))?;
-        match like {
-            Some(like) => file.take_metadata(like),
-            None => file.set_mode(storage.default_mode()),
+        if let Ok(file) = storage.open(parent, Open::Nameless) {
+            self.fill(&*file, text, like, &path)?;
+            match file.link(&path) {
+                Ok(()) => return Ok(Beside { name, hash, file }),
+                // No room, no permission: that would fail below as well, and says why.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("name", &path)(error));
+                }
+                Err(_) => {}
+            }
         }
-        .map_err(Error::io("give owner and permissions to", &path))?;
-        file.sync().map_err(Error::io("sync", &path))?;
-        if !named {
-            file.link(&path).map_err(Error::io("name", &path))?;
-        }
+        // A file system without nameless files that can be named.
+        let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+        self.fill(&*file, text, like, &path).inspect_err(|_| {
+            let _ = storage.remove(&path);
+        })?;
         Ok(Beside { name, hash, file })
     }
 
+    fn fill(&self, file: &dyn File, text: &[u8], like: Option<&dyn File>, path: &std::path::Path) -> Result<(), Error> {
+        storage::write_full(file, text, 0).map_err(Error::io("write", path))?;
+        match like {
+            Some(like) => file.take_metadata(like),
+            None => file.set_mode(self.log.storage.default_mode()),
+        }
+        .map_err(Error::io("give owner and permissions to", path))?;
+        file.sync().map_err(Error::io("sync", path))
+    }
+
     fn append_note(&self, note: Note) -> Result<(), Error> {
-        let mut request = [Request::new(Want::Computed(Box::new(move |_| Ok(Some(Entry::Note(note))))))];
+        let mut request = [Request::new(Want::Computed(Box::new(move |_| Ok(Some(Entry::Note(note.clone()))))))];
         self.log.append(&mut request);
         let [request] = request;
         request.outcome.expect("every request has an outcome").map(drop)
@@ -499,12 +566,13 @@ impl Materialiser<'_> {
     }
 }
 
-/// The state as it will be once a hand edit has been taken over; `at` gives the states of older revisions.
+/// The state as it will be once a hand edit has been taken over; `None`: it drops most of the config, and is held back
+/// until someone says that it is meant. `at` gives the states of older revisions.
 pub(crate) fn with_hand_edit(
     version: &Version,
     theirs: &State,
     mut at: impl FnMut(u64) -> Result<State, Error>,
-) -> Result<State, Error> {
+) -> Result<Option<State>, Error> {
     let mut bases = Vec::new();
     for known in version.texts.iter() {
         bases.push(known.stands_for.state(&mut at)?);
@@ -512,11 +580,10 @@ pub(crate) fn with_hand_edit(
     if bases.is_empty() {
         bases.push(State::new(Value::object()));
     } else if bases.iter().all(|base| reconcile::drops_most(base, theirs)) {
-        // It is held back until someone says that it is meant.
-        return Ok(version.state.clone());
+        return Ok(None);
     }
     let (base, theirs) = reconcile::theirs_on(&bases, theirs);
-    Ok(State::merge3(&base, &version.state, &theirs).0)
+    Ok(Some(State::merge3(&base, &version.state, &theirs).0))
 }
 
 /// A new text on disk that is not in its place yet.

@@ -286,8 +286,6 @@ fn read_key(text: &str, at: usize) -> Result<(String, usize), PathError> {
     let len = text.find(['.', '[', ']', '"']).unwrap_or(text.len());
     match len {
         0 => Err(PathError::NoKey { at }),
-        // A copy of a key beyond the limit is of no use to anyone.
-        _ if len > KEY_MAX => Err(PathError::KeyTooLong),
         _ => Ok((text[..len].into(), len)),
     }
 }
@@ -407,5 +405,187 @@ impl IntoPath for &String {
 impl IntoPath for String {
     fn into_path(self) -> Result<Path, PathError> {
         Path::parse(&self)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn segment() -> impl Strategy<Value = Segment> {
+        prop_oneof![
+            any::<String>().prop_map(Segment::from),
+            r#"[-a-z0-9."/~\[\]\\ \n\u{1b}\u{202e}]{0,4}"#.prop_map(Segment::from),
+            any::<usize>().prop_map(Segment::from),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_displays_as_what_it_is_read_from(segments in vec(segment(), 0..8)) {
+            let path: Path = segments.into_iter().collect();
+            let text = path.to_string();
+            prop_assert!(!text.contains(quote::is_treacherous), "{:?}", text);
+            prop_assert_eq!(Path::parse(&text), Ok(path), "{}", text);
+        }
+
+        #[test]
+        fn a_pointer_reads_back_with_keys_for_places(segments in vec(segment(), 0..8)) {
+            let path: Path = segments.into_iter().collect();
+            let as_key = |segment: &Segment| match segment {
+                Segment::Index(index) => Segment::from(index.to_string()),
+                key => key.clone(),
+            };
+            let expected = path.segments().iter().map(as_key).collect();
+            prop_assert_eq!(Path::parse(&path.pointer()), Ok(expected));
+        }
+
+        #[test]
+        fn any_text_is_a_path_or_an_error_and_what_is_read_is_within_the_limits(text in r#"[-a-c0-9."/~\[\]\\]{0,12}"#) {
+            if let Ok(path) = Path::parse(&text) {
+                prop_assert_eq!(path.check(), Ok(()));
+                prop_assert_eq!(Path::parse(&path.to_string()), Ok(path));
+            }
+        }
+    }
+
+    fn key(key: &str) -> Segment {
+        key.into()
+    }
+
+    #[test]
+    fn each_form_is_read() {
+        let cases: [(&str, &[Segment]); 17] = [
+            ("", &[]),
+            ("a", &[key("a")]),
+            ("servers.a.port", &[key("servers"), key("a"), key("port")]),
+            (r#"a."b.c""#, &[key("a"), key("b.c")]),
+            (r#""".a"#, &[key(""), key("a")]),
+            (r#""\u00e9\n".b"#, &[key("é\n"), key("b")]),
+            ("args[0]", &[key("args"), 0.into()]),
+            ("args[0][12].x", &[key("args"), 0.into(), 12.into(), key("x")]),
+            ("[0].x", &[0.into(), key("x")]),
+            ("args.0", &[key("args"), key("0")]),
+            ("args.-", &[key("args"), key("-")]),
+            ("args[-]", &[key("args"), key("-")]),
+            ("a b.é", &[key("a b"), key("é")]),
+            ("/", &[key("")]),
+            ("/a/0/-", &[key("a"), key("0"), key("-")]),
+            ("/a.b//c[0]", &[key("a.b"), key(""), key("c[0]")]),
+            ("a/b", &[key("a/b")]),
+        ];
+        for (text, segments) in cases {
+            assert_eq!(Path::parse(text).map(|path| path.0), Ok(segments.to_vec()), "{text}");
+        }
+    }
+
+    /// The table of RFC 6901, section 5.
+    #[test]
+    fn pointers_are_read_as_their_standard_says() {
+        for (pointer, keys) in [
+            ("/foo", &["foo"][..]),
+            ("/foo/0", &["foo", "0"]),
+            ("/", &[""]),
+            ("/a~1b", &["a/b"]),
+            ("/c%d", &["c%d"]),
+            ("/e^f", &["e^f"]),
+            ("/g|h", &["g|h"]),
+            ("/i\\j", &["i\\j"]),
+            ("/k\"l", &["k\"l"]),
+            ("/ ", &[" "]),
+            ("/m~0n", &["m~n"]),
+            ("/~01", &["~1"]),
+        ] {
+            let path: Path = keys.iter().copied().collect();
+            assert_eq!(Path::parse(pointer).as_ref(), Ok(&path), "{pointer}");
+            assert_eq!(path.pointer(), pointer);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (text, error) in [
+            (".", PathError::NoKey { at: 0 }),
+            (".a", PathError::NoKey { at: 0 }),
+            ("a.", PathError::NoKey { at: 2 }),
+            ("a..b", PathError::NoKey { at: 2 }),
+            ("a.[0]", PathError::NoKey { at: 2 }),
+            ("]", PathError::NoKey { at: 0 }),
+            ("a]", PathError::Unexpected { at: 1 }),
+            ("a\"b\"", PathError::Unexpected { at: 1 }),
+            ("\"a\"b", PathError::Unexpected { at: 3 }),
+            ("a[0]b", PathError::Unexpected { at: 4 }),
+            ("é.\"b", PathError::OpenQuote { at: 3 }),
+            ("a.\"b\\x\"", PathError::Escape { at: 4 }),
+            ("a[", PathError::Index { at: 1 }),
+            ("a[]", PathError::Index { at: 1 }),
+            ("a[x]", PathError::Index { at: 1 }),
+            ("a[-1]", PathError::Index { at: 1 }),
+            ("a[+1]", PathError::Index { at: 1 }),
+            ("a[01]", PathError::Index { at: 1 }),
+            ("a[99999999999999999999]", PathError::Index { at: 1 }),
+            ("/a~", PathError::Escape { at: 2 }),
+            ("/a~2b", PathError::Escape { at: 2 }),
+            ("/~0/é~0~x", PathError::Escape { at: 8 }),
+        ] {
+            assert_eq!(Path::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_quoted_where_they_could_be_misread() {
+        for (keys, text) in [
+            (&["a-b_c", "é/~", "0"][..], "a-b_c.é/~.0"),
+            (&["/a", "/a"], r#""/a"./a"#),
+            (&["", "a.b", "a[0", "]"], r#"""."a.b"."a[0"."]""#),
+            (&["a b", "\\", "\""], r#""a b"."\\"."\"""#),
+            (&["\u{1b}[31m", "\u{202e}", "a\nb", "\u{a0}"], "\"\\u001b[31m\".\"\\u202e\".\"a\\nb\".\"\u{a0}\""),
+        ] {
+            assert_eq!(keys.iter().copied().collect::<Path>().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte_in_every_form() {
+        let (fits, long) = ("x".repeat(KEY_MAX), "x".repeat(KEY_MAX + 1));
+        for (before, after) in [("", ""), ("/", ""), ("\"", "\""), ("a.", ".b")] {
+            assert!(Path::parse(&format!("{before}{fits}{after}")).is_ok());
+            assert_eq!(Path::parse(&format!("{before}{long}{after}")), Err(PathError::KeyTooLong));
+        }
+        for (first, more) in [("a", ".a"), ("", "/a"), ("", "[0]"), ("a", "[-]")] {
+            let deep = |depth| Path::parse(&format!("{first}{}", more.repeat(depth - first.len())));
+            assert_eq!(deep(DEPTH_MAX).map(|path| path.len()), Ok(DEPTH_MAX));
+            assert_eq!(deep(DEPTH_MAX + 1), Err(PathError::TooDeep));
+            assert_eq!(deep(200_000), Err(PathError::TooDeep));
+        }
+        let built: Path = std::iter::repeat_n("a", DEPTH_MAX + 1).collect();
+        assert_eq!(built.check(), Err(PathError::TooDeep));
+        assert_eq!(Path::root().join(long).check(), Err(PathError::KeyTooLong));
+    }
+
+    #[test]
+    fn only_a_plain_decimal_is_a_place() {
+        for (text, index) in [("0", Some(0)), ("10", Some(10)), ("18446744073709551615", Some(usize::MAX))] {
+            assert_eq!(key(text).as_index(), index);
+        }
+        for text in ["", "-", "00", "01", "+1", "-1", "1 ", "1_0", "x", "18446744073709551616", "１"] {
+            assert_eq!(key(text).as_index(), None, "{text}");
+        }
+        assert!(key("-").is_end());
+        assert!(!Segment::from(0).is_end());
+    }
+
+    #[test]
+    fn family_of_a_path() {
+        let path = Path::parse("a.b[0]").unwrap();
+        assert_eq!(path.parent(), Some(Path::parse("a.b").unwrap()));
+        assert_eq!(path.last(), Some(&0.into()));
+        assert_eq!(path.parent().unwrap().join(0), path);
+        assert_eq!(Path::root().parent(), None);
+        assert!(path.starts_with(&Path::root()) && path.starts_with(&path));
+        assert!(!path.starts_with(&Path::parse("b").unwrap()));
     }
 }

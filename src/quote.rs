@@ -33,7 +33,7 @@ pub(crate) fn quote(out: &mut impl Write, text: &str, also: impl Fn(char) -> boo
 
 /// Whether showing a character could do something else than show it: move the cursor, end the line, or
 /// turn the direction of the text.
-pub(crate) fn is_treacherous(char: char) -> bool {
+pub fn is_treacherous(char: char) -> bool {
     char.is_control()
         || matches!(char,
             '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -95,4 +95,64 @@ fn escaped_char(text: &[u8]) -> Option<(char, usize)> {
     let pair = [first, text[4..].starts_with(b"\\u").then(|| unit(6))??];
     let char = char::decode_utf16(pair).next()?.ok()?;
     Some((char, 10))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn quoted(text: &str, also: impl Fn(char) -> bool) -> String {
+        let mut out = String::new();
+        quote(&mut out, text, also).unwrap();
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_quoted_reads_back(text in any::<String>(), all: bool) {
+            let literal = quoted(&text, |_| all);
+            prop_assert_eq!(unquote(&format!("{literal} \"and more")), Ok((text.clone(), literal.len())));
+            prop_assert_eq!(serde_json::from_str::<String>(&literal).unwrap(), text);
+        }
+
+        #[test]
+        fn any_text_is_read_as_serde_json_reads_it(inside in r#"([a-z"\\/é]|\\u[dD][89cC][0-9a-f]{2}|\\[a-z]|u00e9){0,8}"#) {
+            let literal = format!("\"{inside}\"");
+            let mut all = serde_json::Deserializer::from_str(&literal).into_iter::<String>();
+            let expected = all.next().unwrap();
+            let read = unquote(&literal);
+            prop_assert_eq!(read.is_ok(), expected.is_ok(), "{}", literal);
+            if let (Ok((content, len)), Ok(expected)) = (read, expected) {
+                prop_assert_eq!((content, len), (expected, all.byte_offset()));
+            }
+        }
+    }
+
+    #[test]
+    fn faults_name_their_place() {
+        for (literal, fault) in [
+            ("\"", Fault::Open),
+            ("\"abc", Fault::Open),
+            ("\"abc\\", Fault::Open),
+            (r#""a\x""#, Fault::Escape(2)),
+            (r#""a\u12"#, Fault::Escape(2)),
+            (r#""\u+123""#, Fault::Escape(1)),
+            (r#""é\ud800\u0041""#, Fault::Escape(3)),
+            (r#""\ud800""#, Fault::Escape(1)),
+            (r#""\udc00""#, Fault::Escape(1)),
+            (r#""\ud83dé""#, Fault::Escape(1)),
+        ] {
+            assert_eq!(unquote(literal), Err(fault), "{literal}");
+        }
+    }
+
+    #[test]
+    fn only_what_must_be_is_escaped() {
+        let text = "\"\\/\u{7f}é\u{2028}\n\u{1}😀";
+        assert_eq!(quoted(text, |_| false), "\"\\\"\\\\/\u{7f}é\u{2028}\\n\\u0001😀\"");
+        assert_eq!(quoted(text, is_treacherous), "\"\\\"\\\\/\\u007fé\\u2028\\n\\u0001😀\"");
+    }
 }

@@ -31,7 +31,7 @@ pub fn is_secret(path: &Path) -> bool {
     path.segments().iter().filter_map(Segment::as_key).any(is_secret_key)
 }
 
-fn is_secret_key(key: &str) -> bool {
+pub(crate) fn is_secret_key(key: &str) -> bool {
     let letters: String = key.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     PARTS.iter().any(|part| letters.contains(part))
         || words(key).any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
@@ -79,5 +79,64 @@ fn hide_inside(value: &Value) -> Value {
             Value::Object(map.entries().map(entry).collect::<Map>())
         }
         scalar => scalar.clone(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_name_secrets_are_known_in_any_spelling() {
+        for path in [
+            "secret",
+            "client_secret",
+            "clientSecret.value",
+            "env.GITHUB_TOKEN",
+            "tokens[0].name",
+            "smtp.Password",
+            "passwd",
+            "api_key",
+            "apiKey",
+            "x-api-key",
+            "\"API key\"",
+            "ssh.private-key",
+            "aws.access_key_id",
+            "credentials.user",
+            "auth",
+            "auth.basic",
+            "registry._auth",
+            "httpAuth",
+            "HTTP_AUTH",
+            "headers.Authorization",
+            "db.pwd",
+        ] {
+            assert!(is_secret(&Path::parse(path).unwrap()), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_keys_are_shown() {
+        for path in ["", "author", "authority", "keyboard", "key", "compass", "server.port", "[0]", "public_key"] {
+            assert!(!is_secret(&Path::parse(path).unwrap()), "{path}");
+        }
+    }
+
+    fn value() -> Value {
+        let user: Value = [("name", "ann"), ("password", "canary")].into_iter().collect();
+        [("user", user), ("tokens", vec!["canary"].into()), ("auth", true.into()), ("secret", Value::Null)]
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_they_lie_in_a_value() {
+        let list = Value::from(vec![value()]);
+        assert_eq!(
+            masked(&Path::root(), &list).to_string(),
+            r#"[{"user":{"name":"ann","password":"***"},"tokens":"***","auth":true,"secret":null}]"#
+        );
+        assert_eq!(masked(&Path::parse("token").unwrap(), &value()).to_string(), r#""***""#);
     }
 }

@@ -17,10 +17,12 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 /// The header's block; frames begin after it.
 pub(crate) const BLOCK: u64 = 4096;
 const MAGIC: [u8; 8] = *b"CFGWALSG";
-const HEADER_LEN: usize = 108;
+pub(crate) const HEADER_LEN: usize = 108;
 /// The header stands twice in its block, so that one bad sector does not take the salt with it.
 const COPIES: [usize; 2] = [0, 2048];
 const NAME: &str = "wal-";
+/// Segments, sequences and revisions count no further: whatever says otherwise was not written by us.
+pub(crate) const COUNT_MAX: u64 = (1 << 44) - 1;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,10 @@ impl Header {
         if version != FORMAT_VERSION || features | soft != 0 {
             return Err(HeaderFault::Newer { version, features: features | soft });
         }
+        let (number, first, revision) = (u64_at(bytes, 48), u64_at(bytes, 56), u64_at(bytes, 64));
+        if number == 0 || first == 0 || number.max(first).max(revision) > COUNT_MAX {
+            return Err(HeaderFault::Damaged);
+        }
         let sixteen = |at: usize| bytes[at..at + 16].try_into().expect("a slice of sixteen bytes");
         Ok(Header {
             store: sixteen(32),
@@ -157,7 +163,8 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number_in(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(NAME)?;
     let lower = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+    let number = (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
+    number.filter(|number| (1..=COUNT_MAX).contains(number))
 }
 
 /// What ended a scan.
@@ -192,27 +199,21 @@ impl Segment {
 
     /// Write a segment under a temporary name: `frames` after the header, then `zeros` bytes ahead, all synced.
     /// It exists for nobody until it is [published](Draft::publish).
-    pub(crate) fn draft(
-        storage: &dyn Storage,
+    pub(crate) fn draft<'a>(
+        storage: &'a dyn Storage,
         dir: &Path,
         number: u64,
         frames_len: u64,
         zeros: u64,
-    ) -> Result<Draft, Error> {
+    ) -> Result<Draft<'a>, Error> {
         let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
         let path = dir.join(format!("{}.tmp-{id:032x}", name(number)));
         let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
-        let draft = Draft { file, path };
-        let written =
-            storage::write_zeros(&*draft.file, 0, BLOCK + frames_len + zeros).and_then(|()| draft.file.sync());
-        match written {
-            Ok(()) => Ok(draft),
-            Err(error) => {
-                let error = Error::io("write", &draft.path)(error);
-                draft.discard(storage);
-                Err(error)
-            }
-        }
+        let draft = Draft { storage, file: Some(file), path };
+        storage::write_zeros(draft.file(), 0, BLOCK + frames_len + zeros)
+            .and_then(|()| draft.file().sync())
+            .map_err(Error::io("write", &draft.path))?;
+        Ok(draft)
     }
 
     /// Read the frames from `cursor` on, up to sequence `until`, and hand each to `visit` with the cursor behind it.
@@ -283,39 +284,40 @@ impl Window<'_> {
     }
 }
 
-/// A segment that is being made.
-pub(crate) struct Draft {
-    file: Box<dyn File>,
+/// A segment that is being made. Dropped before it is published, it goes.
+pub(crate) struct Draft<'a> {
+    storage: &'a dyn Storage,
+    /// `None`: published.
+    file: Option<Box<dyn File>>,
     path: PathBuf,
 }
 
-impl Draft {
-    /// Fill in header and frames, sync, give it its name and make the name durable.
-    pub(crate) fn publish(
-        self,
-        storage: &dyn Storage,
-        dir: &Path,
-        header: Header,
-        frames: &[u8],
-    ) -> Result<Segment, Error> {
-        let target = dir.join(name(header.number));
-        let written = storage::write_full(&*self.file, &header.block(), 0)
-            .and_then(|()| storage::write_full(&*self.file, frames, BLOCK))
-            .and_then(|()| self.file.sync())
-            .map_err(Error::io("write", &self.path))
-            .and_then(|()| storage.rename(&self.path, &target, Rename::Keep).map_err(Error::io("name", &target)));
-        if let Err(error) = written {
-            self.discard(storage);
-            return Err(error);
-        }
-        storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
-        let stat = self.file.stat().map_err(Error::io("look at", &target))?;
-        Ok(Segment { seed: Seed::new(&header.salt), header, file: self.file, path: target, stat })
+impl Draft<'_> {
+    fn file(&self) -> &dyn File {
+        &**self.file.as_ref().expect("a draft has its file until it is published")
     }
 
-    /// Remove what was not published. Failing costs a leftover that the next recovery sweeps.
-    pub(crate) fn discard(self, storage: &dyn Storage) {
-        if let Err(error) = storage.remove(&self.path) {
+    /// Fill in header and frames, sync, give it its name and make the name durable.
+    pub(crate) fn publish(mut self, dir: &Path, header: Header, frames: &[u8]) -> Result<Segment, Error> {
+        let target = dir.join(name(header.number));
+        storage::write_full(self.file(), &header.block(), 0)
+            .and_then(|()| storage::write_full(self.file(), frames, BLOCK))
+            .and_then(|()| self.file().sync())
+            .map_err(Error::io("write", &self.path))?;
+        self.storage.rename(&self.path, &target, Rename::Keep).map_err(Error::io("name", &target))?;
+        let file = self.file.take().expect("a draft is published once");
+        storage::sync_dir(self.storage, dir).map_err(Error::io("sync", dir))?;
+        let stat = file.stat().map_err(Error::io("look at", &target))?;
+        Ok(Segment { seed: Seed::new(&header.salt), header, file, path: target, stat })
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        // Failing costs a leftover that the next recovery sweeps.
+        if self.file.is_some()
+            && let Err(error) = self.storage.remove(&self.path)
+        {
             tracing::debug!(path = %self.path.display(), %error, "an unfinished segment stays behind");
         }
     }

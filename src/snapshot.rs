@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
 use crate::note::TextHash;
 use crate::op::codec;
-use crate::segment::{BLOCK, Cursor, FORMAT_VERSION};
+use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, Open, Rename, Storage};
 use crate::value::{OrderedMap, Value};
@@ -132,6 +132,10 @@ impl Header {
         if version != FORMAT_VERSION || features | soft != 0 {
             return Err(SnapshotFault::Newer { version, features: features | soft });
         }
+        let (revision, sequence, next) = (u64_at(bytes, 48), u64_at(bytes, 56), u64_at(bytes, 72));
+        if next == 0 || revision.max(sequence).max(next) > COUNT_MAX {
+            return Err(SnapshotFault::Header);
+        }
         Ok(Header {
             store: bytes[32..48].try_into().expect("a slice of sixteen bytes"),
             revision: u64_at(bytes, 48),
@@ -145,19 +149,19 @@ impl Header {
     }
 }
 
-/// The bytes of a snapshot of `version`, after which segment `next_segment` goes on. `at` gives the states of older
-/// revisions, which a text of the config file may stand for.
+/// The bytes of a snapshot of `version`, after which segment `next_segment` goes on. `state_of` gives the state that
+/// a text of the config file stands for.
 pub(crate) fn encode(
     store: [u8; 16],
     version: &Version,
     next_segment: u64,
     created: u64,
     shown: Option<&str>,
-    at: &mut dyn FnMut(u64) -> Result<State, Error>,
+    state_of: &mut dyn FnMut(&KnownText) -> Result<State, Error>,
 ) -> Result<Vec<u8>, Error> {
     let mut texts = Vec::new();
     for text in version.texts.iter() {
-        let state = text.stands_for.state(&mut |revision| at(revision))?;
+        let state = state_of(text)?;
         let own = state.root() == version.state.root();
         texts.push(BodyText {
             hash: text.hash,
@@ -196,14 +200,20 @@ pub(crate) fn encode(
     Ok(bytes)
 }
 
-/// The snapshot in a file's bytes.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
+/// Whether every byte of a snapshot's file checks; its header then.
+pub(crate) fn check(bytes: &[u8]) -> Result<Header, SnapshotFault> {
     let header = Header::decode(bytes)?;
     let body = &bytes[HEADER_LEN..];
     if body.len() as u64 != header.body_len || crc32fast::hash(body) != header.body_crc {
         return Err(SnapshotFault::Body(header));
     }
-    let body: Body = codec::decode(body).map_err(|_| SnapshotFault::Body(header))?;
+    Ok(header)
+}
+
+/// The snapshot in a file's bytes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
+    let header = check(bytes)?;
+    let body: Body = codec::decode(&bytes[HEADER_LEN..]).map_err(|_| SnapshotFault::Body(header))?;
     let state = State::new(body.state);
     let texts = body.texts.into_iter().map(|text| KnownText {
         hash: text.hash,

@@ -13,7 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+#[cfg(feature = "sim")]
+pub(crate) mod faulty;
 pub(crate) mod os;
+#[cfg(feature = "sim")]
+pub(crate) mod simulated;
 
 /// How a file is opened. Nothing here follows a symlink in the last component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

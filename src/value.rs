@@ -35,6 +35,10 @@ pub type Map = OrderedMap<Value>;
 /// Its clone is O(1). Values are equal if their structure is; the order of keys counts.
 ///
 /// It displays as JSON on one line, and with `{:#}` indented by two spaces.
+///
+/// Containers nest at most [`DEPTH_MAX`](crate::DEPTH_MAX) deep: whatever reads a document refuses more,
+/// and so does every op. A program that builds its own values should not go far beyond, because comparing,
+/// printing and dropping them follow the nesting by recursion.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Value {
     /// `null`
@@ -95,7 +99,6 @@ impl Value {
         match (self, other) {
             (Value::Array(a), Value::Array(b)) => a.same(b),
             (Value::Object(a), Value::Object(b)) => a.same(b),
-            (Value::Array(_) | Value::Object(_), _) => false,
             (a, b) => a == b,
         }
     }
@@ -320,5 +323,160 @@ impl FromIterator<Value> for Value {
 impl<K: Into<Arc<str>>, V: Into<Value>> FromIterator<(K, V)> for Value {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Value {
         Value::Object(entries.into_iter().map(|(key, value)| (key, value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 8, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..8).prop_map(Value::from),
+                vec((any::<String>(), inner), 0..8).prop_map(|entries| entries.into_iter().collect()),
+            ]
+        })
+    }
+
+    /// What another implementation makes of a text.
+    fn from_serde(value: serde_json::Value) -> Value {
+        match value {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(bool) => bool.into(),
+            serde_json::Value::Number(number) => Number::parse(&number.to_string()).unwrap().into(),
+            serde_json::Value::String(text) => text.into(),
+            serde_json::Value::Array(items) => items.into_iter().map(from_serde).collect(),
+            serde_json::Value::Object(map) => map.into_iter().map(|(key, value)| (key, from_serde(value))).collect(),
+        }
+    }
+
+    /// `serde_json` does not keep the order of keys.
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Array(list) => list.iter().map(sorted).collect(),
+            Value::Object(map) => {
+                let mut entries: Vec<_> = map.entries().map(|(key, value)| (key.clone(), sorted(value))).collect();
+                entries.sort_by(|a, b| a.0.cmp(&b.0));
+                entries.into_iter().collect()
+            }
+            scalar => scalar.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_displays_are_json_of_the_value(value in value()) {
+            for text in [value.to_string(), format!("{value:#}")] {
+                let read = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(sorted(&from_serde(read)), sorted(&value), "{}", text);
+            }
+        }
+
+        #[test]
+        fn equal_values_are_those_that_print_alike(a in value(), b in value()) {
+            prop_assert_eq!(a == b, a.to_string() == b.to_string());
+            prop_assert!(a.same(&a.clone()));
+            prop_assert!(!a.same(&b) || a == b);
+        }
+    }
+
+    fn parse(text: &str) -> Value {
+        from_serde(serde_json::from_str(text).unwrap())
+    }
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    #[test]
+    fn display_is_compact_and_alternate_display_is_indented() {
+        let text = r#"{"a":[1,"x\"\u007f",[]],"b":{},"c":{"d":null}}"#;
+        let value = parse(text);
+        assert_eq!(value.to_string(), text.replace("\\u007f", "\u{7f}"));
+        assert_eq!(
+            format!("{value:#}"),
+            "{\n  \"a\": [\n    1,\n    \"x\\\"\u{7f}\",\n    []\n  ],\n  \"b\": {},\n  \"c\": {\n    \"d\": null\n  }\n}"
+        );
+    }
+
+    #[test]
+    fn get_follows_a_path() {
+        let value = parse(r#"{"a":{"0":"zero","-":"dash"},"list":["x",["y"]]}"#);
+        for (at, expected) in [
+            ("a.0", Some("zero")),
+            ("a.-", Some("dash")),
+            ("list[0]", Some("x")),
+            ("list.0", Some("x")),
+            ("/list/1/0", Some("y")),
+            ("a[0]", None),
+            ("list.00", None),
+            ("list[2]", None),
+            ("list.-", None),
+            ("a.0.x", None),
+            ("b", None),
+        ] {
+            assert_eq!(value.get(&path(at)), expected.map(Value::from).as_ref(), "{at}");
+        }
+        assert_eq!(value.get(&Path::root()), Some(&value));
+    }
+
+    #[test]
+    fn the_order_of_keys_counts() {
+        let entries = [("a", 1), ("b", 1)];
+        let value: Value = entries.into_iter().collect();
+        assert_eq!(value, entries.into_iter().collect());
+        assert_ne!(value, entries.into_iter().rev().collect());
+    }
+
+    #[test]
+    fn depth_counts_containers() {
+        let nested = |depth| {
+            (0..depth).fold(Value::Null, |inner, i| match i % 2 {
+                0 => vec![inner].into(),
+                _ => [("a", inner)].into_iter().collect(),
+            })
+        };
+        for depth in 0..10 {
+            assert!(nested(depth).depth_within(depth));
+            assert!(depth == 0 || !nested(depth).depth_within(depth - 1));
+        }
+        assert!(!Value::array().depth_within(0));
+    }
+
+    #[test]
+    fn same_tells_only_what_is_cheap_to_know() {
+        let value = parse(r#"{"a":[1]}"#);
+        assert!(value.same(&value.clone()));
+        assert!(!value.same(&parse(r#"{"a":[1]}"#)), "not known without looking");
+        assert!(Value::from("a").same(&"a".into()));
+        assert!(Value::object().same(&Value::object()));
+        assert!(!Value::object().same(&Value::array()));
+    }
+
+    #[test]
+    fn what_programs_hold_becomes_what_json_says() {
+        for (value, text) in [
+            (Value::from(true), "true"),
+            (Value::from(-1_i8), "-1"),
+            (Value::from(u64::MAX), "18446744073709551615"),
+            (Value::from(1.0), "1.0"),
+            (Value::from(0.1), "0.1"),
+            (Value::from(f64::NAN), "null"),
+            (Value::from(None::<i32>), "null"),
+            (Value::from(Some("x")), "\"x\""),
+            (Value::from(vec![1, 2]), "[1,2]"),
+        ] {
+            assert_eq!(value.to_string(), text);
+        }
     }
 }

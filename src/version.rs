@@ -14,7 +14,7 @@ use crate::value::{OrderedMap, Value};
 /// How many idempotency keys are remembered: the newest.
 pub(crate) const KEYS_MAX: usize = 10_000;
 /// How many texts may stand in the file at once before the oldest is taken for gone. Two are normal after a crash.
-const TEXTS_MAX: usize = 16;
+pub(crate) const TEXTS_MAX: usize = 16;
 
 /// What the first use of an idempotency key did.
 #[derive(Debug, Clone, PartialEq)]

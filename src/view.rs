@@ -103,6 +103,21 @@ impl View {
         View::open_as(path.as_ref(), None)
     }
 
+    /// Look at a config; one that does not exist is empty, as the first edit would find it.
+    ///
+    /// # Errors
+    /// As [`open`](View::open), but for [`Error::Missing`].
+    pub fn open_or_empty(path: impl AsRef<FilePath>) -> Result<View, Error> {
+        match View::open(&path) {
+            Err(Error::Missing { .. }) => {
+                let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
+                let file = FileStatus::Behind { shows: None, revision: 0, why: Behind::Pending };
+                Ok(View::without_journal(config, recovery::empty_plan(), file))
+            }
+            view => view,
+        }
+    }
+
     /// Look at a config whose format is known.
     ///
     /// # Errors
@@ -127,19 +142,26 @@ impl View {
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         let mut plan = recovery::empty_plan();
         plan.version.state = State::new(value);
-        let (file, state) = (FileStatus::Current { revision: 0 }, plan.version.state.clone());
-        Ok(View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None })
+        Ok(View::without_journal(config, plan, FileStatus::Current { revision: 0 }))
+    }
+
+    fn without_journal(config: ConfigFile, plan: LogPlan, file: FileStatus) -> View {
+        let state = plan.version.state.clone();
+        View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None }
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
-        let (evidence, holder) = look(&*config.storage, &dir, false)?;
+        let (evidence, holder) = look(&*config.storage, &dir, false, &|| ())?;
         let plan = recovery::plan(&evidence, Look::Beside)?;
         let (file, hand_edit) = look_at_file(&config, &plan)?;
         let snapshot = plan.snapshot;
         let state = plan.version.state.clone();
         let mut view = View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot };
         if let Some(Ok(theirs)) = &view.hand_edit {
-            view.state = materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))?;
+            match materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))? {
+                Some(state) => view.state = state,
+                None => view.file = FileStatus::Behind { shows: None, revision: view.revision(), why: Behind::Shrunk },
+            }
         }
         Ok(view)
     }
@@ -198,10 +220,7 @@ impl View {
     /// # Errors
     /// [`Error::Io`]. Over damage, what comes before it.
     pub fn history(&self) -> Result<Vec<Entry>, Error> {
-        let mut evidence = self.everything()?;
-        // From the oldest state on that can be built upon.
-        let oldest = evidence.snapshots.iter().rposition(|(_, snapshot, _)| snapshot.is_ok());
-        evidence.snapshots.drain(..oldest.unwrap_or(0));
+        let evidence = recovery::from_oldest(self.everything()?);
         let mut entries = Vec::new();
         recovery::plan_until(&evidence, Look::Beside, u64::MAX, &mut |frame| {
             if frame.fields.kind == FrameKind::Edit
@@ -215,7 +234,7 @@ impl View {
 
     fn everything(&self) -> Result<Evidence, Error> {
         let dir = self.dir.as_ref().ok_or(Error::NoSuchRevision { revision: 0, oldest: 0, newest: 0 })?;
-        look(&*self.config.storage, dir, true).map(|(evidence, _)| evidence)
+        look(&*self.config.storage, dir, true, &|| ()).map(|(evidence, _)| evidence)
     }
 
     /// What an edit would do to the config file.
@@ -223,11 +242,13 @@ impl View {
     /// # Errors
     /// As [`Journal::preview`](crate::Journal::preview).
     pub fn preview(&self, edit: impl Into<Transaction>, expected: Option<u64>) -> Result<Preview, Error> {
-        let revision = self.revision();
-        if let Some(expected) = expected.filter(|expected| *expected != revision) {
-            return Err(Error::Revision { expected, found: revision });
+        let mut version = self.plan.version.clone();
+        // A hand edit is taken over before an edit is judged.
+        if version.state != self.state {
+            version.state = self.state.clone();
+            version.cursor.revision += 1;
         }
-        journal::preview(&self.config, revision, self.state(), &edit.into())
+        journal::preview(&self.config, &version, &edit.into(), expected)
     }
 
     /// Numbers about the journal.
@@ -258,20 +279,26 @@ impl std::fmt::Debug for View {
 
 /// Check every checksum, every chain, and the config file against the state. Changes nothing.
 ///
+/// `None`: there is a file, but no journal.
+///
 /// # Errors
-/// [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
-pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
+/// [`Error::Missing`], [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
+pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
     let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
     let dir = config.journal();
-    let (evidence, _) = look(&*config.storage, &dir, true)?;
+    match config.storage.stat(&dir) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
+        }
+        Err(error) => return Err(Error::io("look at", &dir)(error)),
+    }
+    let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     let (file, _) = look_at_file(&config, &plan)?;
     let (mut findings, mut records, mut damage) = (plan.findings, plan.records, plan.damage);
     // Once more from the oldest snapshot on, so that what newer ones cover is checked too.
-    let mut older = evidence.clone();
-    let oldest = older.snapshots.iter().rposition(|(_, snapshot, _)| snapshot.is_ok());
-    older.snapshots.drain(..oldest.unwrap_or(0));
-    let from_oldest = recovery::plan(&older, Look::Beside)?;
+    let from_oldest = recovery::plan(&recovery::from_oldest(evidence.clone()), Look::Beside)?;
     records = records.max(from_oldest.records);
     match (&damage, from_oldest.damage) {
         (None, Some(covered)) => {
@@ -295,7 +322,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         );
         findings.push(Finding { file: torn.file, offset: torn.offset, what });
     }
-    Ok(Report {
+    Ok(Some(Report {
         revision: plan.version.revision(),
         records,
         segments: evidence.segments.len(),
@@ -303,7 +330,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Report, Error> {
         file,
         damage: damage.take(),
         findings,
-    })
+    }))
 }
 
 /// What lies in a journal, as one who takes no lock may see it.
@@ -311,21 +338,22 @@ pub(crate) fn look(
     storage: &dyn Storage,
     dir: &FilePath,
     every_byte: bool,
+    opened: &dyn Fn(),
 ) -> Result<(Evidence, Option<Holder>), Error> {
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
     let mut holder = None;
     let mut of_store = None;
     let standing = watermark::peek(storage, dir, &boot)?;
-    let evidence = recovery::gather(
-        storage,
-        dir,
-        || match watermark::peek(storage, dir, &boot) {
-            Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
-            Ok(Peek::OtherBoot) => Standing::OtherBoot,
-            Ok(Peek::Void) | Err(_) => Standing::Unknown,
-        },
-        every_byte,
-    )?;
+    let peek = || match watermark::peek(storage, dir, &boot) {
+        Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
+        Ok(Peek::OtherBoot) => Standing::OtherBoot,
+        Ok(Peek::Void) | Err(_) => Standing::Unknown,
+    };
+    let mut evidence = recovery::gather(storage, dir, peek, every_byte, opened)?;
+    if !matches!(evidence.standing, Standing::ThisBoot(_)) && peek() != evidence.standing {
+        // Somebody has begun to work with the journal meanwhile: what was read may hold what is not durable.
+        evidence = recovery::gather(storage, dir, peek, every_byte, opened)?;
+    }
     if let Peek::ThisBoot { store, holder: found, .. } = standing {
         (of_store, holder) = (Some(store), found);
     }

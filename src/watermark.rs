@@ -30,10 +30,9 @@ const TAIL: usize = 6;
 const PUBLISHED: usize = 7;
 const POISON: usize = 8;
 const MARK: usize = 9;
-const MARKED_AT: usize = 10;
-const SHOWN: usize = 11;
-const RELEASED: usize = 12;
-const WAITERS: usize = 13;
+const RELEASED: usize = 10;
+const WAITERS: usize = 11;
+const NAMED: usize = 12;
 const APPENDER: usize = 16;
 const MAINTAINER: usize = 32;
 /// Words of one holder: process, since when, and the command.
@@ -95,13 +94,12 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
-    /// Make the file of a store that is being born.
-    pub(crate) fn create(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
-        let path = dir.join(NAME);
-        let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+    /// Make an empty page under a name that nobody looks at yet.
+    pub(crate) fn create(storage: &dyn Storage, path: &Path) -> Result<(), Error> {
+        let file = storage.open(path, Open::Create(0o600)).map_err(Error::io("create", path))?;
         crate::storage::write_zeros(&*file, 0, PAGE_LEN as u64)
             .and_then(|()| file.sync())
-            .map_err(Error::io("write", &path))
+            .map_err(Error::io("write", path))
     }
 
     /// Map it. What it says counts only while it [is of this boot and store](Watermark::speaks_for).
@@ -152,7 +150,7 @@ impl Watermark {
     /// Begin anew for this boot. Only under both locks: nobody else may be reading meaning from the page.
     pub(crate) fn begin(&self, boot: &[u8; 16], store: &[u8; 16], durable: Reached) {
         self.word(MAGIC).store(0, SeqCst);
-        for at in [POISON, MARK, MARKED_AT, SHOWN, WAITERS] {
+        for at in [POISON, MARK, WAITERS, NAMED] {
             self.word(at).store(0, SeqCst);
         }
         self.word(DURABLE).store(durable.word(), SeqCst);
@@ -214,20 +212,29 @@ impl Watermark {
         self.page.wake(PUBLISHED, i32::MAX as u32);
     }
 
-    /// The segment must never be synced or appended to again.
+    /// The segment, and every older one, must never be synced or appended to again.
     pub(crate) fn poison(&self, segment: u64) {
-        self.word(POISON).store(segment, SeqCst);
+        self.word(POISON).fetch_max(segment, SeqCst);
         self.wake_waiters();
     }
 
     pub(crate) fn is_poisoned(&self, segment: u64) -> bool {
-        self.word(POISON).load(SeqCst) == segment
+        self.word(POISON).load(SeqCst) >= segment
     }
 
     /// Mark that a sync of `segment` begins. The mark outlives a syncer that is killed: whether its sync failed, nobody knows.
-    pub(crate) fn mark(&self, segment: u64, now: Duration) {
-        self.word(MARKED_AT).store(now.as_micros() as u64, SeqCst);
-        self.word(MARK).store(segment, SeqCst);
+    /// `false`: a newer segment is marked, so this one must not be synced any more.
+    #[must_use]
+    pub(crate) fn mark(&self, segment: u64) -> bool {
+        let word = self.word(MARK);
+        let mut known = word.load(SeqCst);
+        while known < segment {
+            match word.compare_exchange(known, segment, SeqCst, SeqCst) {
+                Ok(_) => return true,
+                Err(now) => known = now,
+            }
+        }
+        false
     }
 
     /// The sync has returned. A mark that a newer segment's syncer set meanwhile stays.
@@ -235,19 +242,19 @@ impl Watermark {
         let _ = self.word(MARK).compare_exchange(segment, 0, SeqCst, SeqCst);
     }
 
-    /// For how long a sync of `segment` has been under way, if one is marked.
-    pub(crate) fn marked(&self, segment: u64, now: Duration) -> Option<Duration> {
-        let marked = self.word(MARK).load(SeqCst) == segment;
-        marked.then(|| now.saturating_sub(Duration::from_micros(self.word(MARKED_AT).load(SeqCst))))
+    /// Whether a sync of `segment` is under way, or was when its process was killed.
+    pub(crate) fn is_marked(&self, segment: u64) -> bool {
+        self.word(MARK).load(SeqCst) == segment
     }
 
-    /// The revision that the config file shows, as last told.
-    pub(crate) fn shown(&self) -> u64 {
-        self.word(SHOWN).load(SeqCst)
+    /// Whether the journal's own name is known to be durable.
+    pub(crate) fn is_named(&self) -> bool {
+        self.word(NAMED).load(SeqCst) != 0
     }
 
-    pub(crate) fn set_shown(&self, revision: u64) {
-        self.word(SHOWN).store(revision, SeqCst);
+    /// Tell that the journal's own name is durable.
+    pub(crate) fn set_named(&self) {
+        self.word(NAMED).store(1, SeqCst);
     }
 
     /// Tell who holds a lock now.

@@ -5,6 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Inner, Materialise};
+use crate::materialise::FileStatus;
+
+/// How long to leave what could not be done.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the keeper was told.
 #[derive(Default)]
@@ -66,10 +70,10 @@ pub(super) fn run(inner: &Arc<Inner>) {
         let now = Instant::now();
         match due {
             Some(at) if at <= now => {
-                due = None;
                 drop(state);
-                tend(inner);
+                let again = tend(inner);
                 cost = now.elapsed();
+                due = again.then(|| Instant::now() + AGAIN.max(delay(inner.options.materialise, cost)));
                 state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             }
             Some(at) => {
@@ -88,13 +92,22 @@ fn delay(when: Materialise, cost: Duration) -> Duration {
     }
 }
 
-fn tend(inner: &Inner) {
-    if matches!(inner.options.materialise, Materialise::After(_))
-        && let Err(error) = inner.materialise(false)
-    {
-        tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
+/// Returns whether to try again although no further edit comes.
+fn tend(inner: &Inner) -> bool {
+    let mut again = false;
+    if matches!(inner.options.materialise, Materialise::After(_)) {
+        match inner.materialise(false) {
+            Ok(FileStatus::Current { .. }) => {}
+            // What holds it back may pass: an editor closes the file, a process lets go of a lock, somebody makes room.
+            Ok(FileStatus::Behind { .. }) => again = true,
+            Err(error) => {
+                tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
+            }
+        }
     }
     if let Err(error) = inner.compact_if_due() {
         tracing::warn!(%error, "the log could not be compacted");
+        again = true;
     }
+    again
 }

@@ -32,6 +32,8 @@ pub struct Options {
     pub(super) foreign: bool,
     pub(super) command: Option<String>,
     pub(super) storage: Arc<dyn Storage>,
+    /// Whether there may be a background thread.
+    pub(super) background: bool,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             foreign: false,
             command: None,
             storage: Arc::new(Os),
+            background: true,
         }
     }
 }
@@ -83,6 +86,22 @@ impl Options {
     /// What this process is called in the history and to those who wait for its lock. Its command line's first words unless set.
     pub fn command(mut self, command: impl Into<String>) -> Options {
         self.command = Some(command.into());
+        self
+    }
+
+    /// The disk to work on, in place of the operating system's.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn seat(mut self, seat: crate::storage::faulty::Seat) -> Options {
+        self.storage = seat.0;
+        self
+    }
+
+    /// No background thread: every call of the seam happens in the caller's order.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn alone(mut self) -> Options {
+        self.background = false;
         self
     }
 

@@ -2,13 +2,19 @@
 
 use super::*;
 
+/// Segments left behind that are remembered for those who still wait for a frame in them.
+const LEFT_MAX: usize = 64;
+
 /// Something to append.
 pub(crate) enum Want<'a> {
     /// An edit: its transaction, the payload it encodes to, and the revision that it insists on.
-    Edit { transaction: Transaction, payload: Arc<[u8]>, expected: Option<u64> },
+    Edit { transaction: Box<Transaction>, payload: Arc<[u8]>, expected: Option<u64> },
     /// What follows from the newest version, looked at under the lock; `None`: nothing.
-    Computed(Box<dyn FnOnce(&Version) -> Result<Option<Entry>, Error> + Send + 'a>),
+    Computed(Compute<'a>),
 }
+
+/// Looks at the newest version and says what is to be appended. Asked again if that could not be written where it was meant to go.
+type Compute<'a> = Box<dyn FnMut(&Version) -> Result<Option<Entry>, Error> + Send + 'a>;
 
 /// A frame's content.
 pub(crate) enum Entry {
@@ -18,14 +24,21 @@ pub(crate) enum Entry {
 
 /// One of the edits that go into the log together, and what became of it.
 pub(crate) struct Request<'a> {
-    pub want: Option<Want<'a>>,
+    want: Want<'a>,
     pub outcome: Option<Result<Appended, Error>>,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(want: Want<'a>) -> Request<'a> {
-        Request { want: Some(want), outcome: None }
+        Request { want, outcome: None }
     }
+}
+
+/// What became of a write.
+enum Written {
+    Whole,
+    /// Nothing was written, since the segment turned out to be poisoned: its successor takes it.
+    Elsewhere,
 }
 
 /// Frames that are about to be written.
@@ -48,10 +61,8 @@ impl Log {
             Err(error) => error,
         };
         for request in requests {
-            // Judged on nothing, or written and undone.
-            if !matches!(request.outcome, Some(Err(_))) {
-                request.outcome = Some(Err(not_applied(failed.clone())));
-            }
+            // Judged on nothing, or on what was not written in the end.
+            request.outcome = Some(Err(not_applied(failed.clone())));
         }
     }
 
@@ -61,37 +72,49 @@ impl Log {
         guard: &AppendGuard<'_>,
         requests: &mut [Request<'_>],
     ) -> Result<(), Error> {
-        self.catch_up(tail, guard)?;
-        let mut batch = Batch {
-            bytes: Vec::new(),
-            version: tail.applied.clone(),
-            durable: self.locks.watermark.durable().sequence,
+        let batch = loop {
+            self.catch_up(tail, guard)?;
+            let mut batch = Batch {
+                bytes: Vec::new(),
+                version: tail.applied.clone(),
+                durable: self.locks.watermark.durable().sequence,
+            };
+            for request in requests.iter_mut() {
+                request.outcome = Some(batch.judge(&tail.segment, &mut request.want));
+            }
+            if batch.bytes.is_empty() {
+                return Ok(());
+            }
+            match self.write(tail, guard, &batch)? {
+                Written::Whole => break batch,
+                // Judged again, on what the new segment repeats. Making that fails where no segment can be written.
+                Written::Elsewhere => {}
+            }
         };
-        for request in requests.iter_mut() {
-            let want = request.want.take().expect("a request is appended once");
-            request.outcome = Some(batch.judge(&tail.segment, want));
-        }
-        if batch.bytes.is_empty() {
-            return Ok(());
-        }
-        self.write(tail, guard, &batch)?;
         tail.applied = batch.version;
         self.locks.watermark.set_tail(tail.segment.header.number, tail.applied.sequence());
         self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).push_back(tail.applied.clone());
         Ok(())
     }
 
-    fn write(&self, tail: &mut Tail, guard: &AppendGuard<'_>, batch: &Batch) -> Result<(), Error> {
+    fn write(&self, tail: &mut Tail, guard: &AppendGuard<'_>, batch: &Batch) -> Result<Written, Error> {
         let segment = tail.segment.clone();
         let offset = tail.applied.cursor.offset;
         let end = offset + batch.bytes.len() as u64;
-        self.make_room(&segment, end)?;
-        let Err(error) = crate::storage::write_full(&*segment.file, &batch.bytes, offset) else { return Ok(()) };
+        if let Err(error) = self.make_room(&segment, end) {
+            // Its sync failed, or another process was killed or suspended inside its own: no fault of these edits.
+            let poisoned = self.locks.watermark.is_poisoned(segment.header.number);
+            return if poisoned { Ok(Written::Elsewhere) } else { Err(error) };
+        }
+        let Err(error) = crate::storage::write_full(&*segment.file, &batch.bytes, offset) else {
+            return Ok(Written::Whole);
+        };
         let error = Error::io("write", &segment.path)(error);
         // What was written of it is taken back, so that the log ends where it did.
         let undone = crate::storage::write_zeros(&*segment.file, offset, end)
             .and_then(|()| crate::storage::read_range(&*segment.file, offset, batch.bytes.len()));
-        if undone.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)) {
+        // Only what is on disk cannot come back.
+        if undone.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)) && self.sync_now(&segment).is_ok() {
             return Err(not_applied(error));
         }
         self.locks.watermark.poison(segment.header.number);
@@ -133,14 +156,18 @@ impl Log {
                 Ok(found) if found.same_file(&tail.segment.stat) => {}
                 Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(Error::Gone { path: self.dir.clone() });
+                    self.reload(tail)?;
+                    if tail.segment.header.number <= number {
+                        return Err(Error::Gone { path: self.dir.clone() });
+                    }
+                    continue;
                 }
                 Err(error) => return Err(Error::io("look at", &tail.segment.path)(error)),
             }
-            if !watermark.durable().is_in(number) {
+            let named = watermark.durable().is_in(number);
+            if !named {
                 // Its maker died before telling anyone. It was synced before it got its name; the name may not be.
                 crate::storage::sync_dir(&*self.storage, &self.dir).map_err(Error::io("sync", &self.dir))?;
-                watermark.name_segment(number, tail.segment.header.first - 1);
             }
             if watermark.is_poisoned(number) {
                 self.heal_locked(tail, guard)?;
@@ -155,12 +182,33 @@ impl Log {
                     continue;
                 }
             }
+            if !named {
+                // Nobody appends to a segment without a name, so all of it was synced by its maker.
+                watermark.name_segment(number, tail.applied.sequence());
+            }
             if tail.applied.sequence() < watermark.durable().sequence {
                 return Err(damaged(&segment, &tail.applied, DamageKind::Record(frame::Fault::Zeros)));
             }
             watermark.set_tail(number, tail.applied.sequence());
             return Ok(());
         }
+    }
+
+    fn remember_left(&self, segment: u64, first: u64) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.insert(segment, first);
+        while left.len() > LEFT_MAX {
+            left.pop_first();
+        }
+    }
+
+    /// The segment is gone. If compactions retired it while we lagged, begin again from the snapshot.
+    fn reload(&self, tail: &mut Tail) -> Result<(), Error> {
+        let plan = self.read_anew()?;
+        tail.segment = Arc::new(open_segment(&*self.storage, &self.dir, plan.version.segment)?);
+        tail.applied = plan.version;
+        self.current.store(tail.segment.clone());
+        Ok(())
     }
 
     /// Go over to the next segment if there is one.
@@ -175,14 +223,24 @@ impl Log {
         let next = Arc::new(open_segment(&*self.storage, &self.dir, number)?);
         if tail.applied.sequence() >= next.header.first {
             // What we applied beyond its first frame may not be what it repeats: begin again from what is durable.
-            tail.applied = (*self.published.load_full()).clone();
-            tail.segment = Arc::new(open_segment(&*self.storage, &self.dir, tail.applied.segment)?);
+            let published = self.published.load_full();
+            if published.sequence() >= next.header.first {
+                // A slow sync vouched for more than the new segment begins with.
+                self.reload(tail)?;
+                return Ok(true);
+            }
+            match open_segment(&*self.storage, &self.dir, published.segment) {
+                Ok(segment) => (tail.applied, tail.segment) = ((*published).clone(), Arc::new(segment)),
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => self.reload(tail)?,
+                Err(error) => return Err(error),
+            }
             self.current.store(tail.segment.clone());
             return Ok(true);
         }
         let old = tail.segment.clone();
         self.replay(&old, &mut tail.applied, next.header.first - 1)?;
         enter(&mut tail.applied, &next)?;
+        self.remember_left(number - 1, next.header.first);
         tail.segment = next.clone();
         self.current.store(next);
         Ok(true)
@@ -190,8 +248,9 @@ impl Log {
 }
 
 impl Batch {
-    fn judge(&mut self, segment: &Segment, want: Want<'_>) -> Result<Appended, Error> {
-        let (transaction, payload) = match want {
+    fn judge(&mut self, segment: &Segment, want: &mut Want<'_>) -> Result<Appended, Error> {
+        let computed;
+        let (transaction, payload): (_, Arc<[u8]>) = match want {
             Want::Edit { transaction, payload, expected } => {
                 if let Some(used) = transaction.key.as_ref().and_then(|key| self.version.keys.get(key)) {
                     let (revision, results) = (used.revision, used.results.to_vec());
@@ -201,14 +260,15 @@ impl Batch {
                 if let Some(expected) = expected.filter(|expected| *expected != found) {
                     return Err(Error::Revision { expected, found });
                 }
-                (transaction, payload)
+                (&**transaction, payload.clone())
             }
             Want::Computed(compute) => match compute(&self.version)? {
                 None => return Ok(self.answer(self.version.revision(), Vec::new(), false)),
                 Some(Entry::Edit(transaction)) => {
                     let mut payload = Vec::new();
                     transaction.encode(&mut payload)?;
-                    (transaction, payload.into())
+                    computed = transaction;
+                    (&computed, payload.into())
                 }
                 Some(Entry::Note(note)) => {
                     let payload: Arc<[u8]> = note.encode().into();
@@ -218,7 +278,7 @@ impl Batch {
             },
         };
         let mut next = self.version.clone();
-        let applied = next.edit(&transaction)?;
+        let applied = next.edit(transaction)?;
         if !applied.changed && transaction.key.is_none() && transaction.base.is_none() {
             return Ok(self.answer(self.version.revision(), applied.results, false));
         }

@@ -39,28 +39,30 @@ impl Log {
     }
 
     /// Go on in a segment that was prepared: compaction's first step. Everything in the old one is durable.
-    pub(crate) fn rotate(&self, draft: segment::Draft) -> Result<Version, Error> {
+    ///
+    /// Returns everything in the log up to there, and the number of the segment that goes on.
+    pub(crate) fn rotate(&self, draft: segment::Draft<'_>) -> Result<(Version, u64), Error> {
         self.usable()?;
         let mut tail = self.tail();
         let guard = self.locks.append(self.lock_timeout)?;
         self.catch_up(&mut tail, &guard)?;
         let old = tail.segment.clone();
+        if tail.applied.cursor == old.header.start() {
+            return Ok((tail.applied.clone(), old.header.number));
+        }
         if self.locks.watermark.durable().sequence < tail.applied.sequence() {
             self.sync_now(&old)?;
-            if self.locks.watermark.durable().sequence < tail.applied.sequence()
-                || self.locks.watermark.is_poisoned(old.header.number)
-            {
-                draft.discard(&*self.storage);
-                self.catch_up(&mut tail, &guard)?;
-                return Err(Error::NotApplied(Box::new(Error::ReadOnly { path: self.dir.clone() })));
+            if self.locks.watermark.durable().sequence < tail.applied.sequence() {
+                let busy = std::io::Error::other("the log could not be synced");
+                return Err(Error::io("sync", &old.path)(busy));
             }
         }
         let header = next_header(&*self.storage, &self.dir, &old.header, old.header.number + 1, &tail.applied.cursor)?;
-        let made = draft.publish(&*self.storage, &self.dir, header, &[])?;
+        let made = draft.publish(&self.dir, header, &[])?;
         self.locks.watermark.name_segment(made.header.number, tail.applied.sequence());
         let covered = tail.applied.clone();
         self.catch_up(&mut tail, &guard)?;
-        Ok(covered)
+        Ok((covered, made.header.number))
     }
 }
 
@@ -100,5 +102,5 @@ pub(crate) fn successor(
         previous = frame::encode(&mut bytes, &seed, &fields, &repeat.payload);
     }
     let draft = Segment::draft(storage, dir, header.number, bytes.len() as u64, ZEROS_FIRST)?;
-    draft.publish(storage, dir, header, &bytes)
+    draft.publish(dir, header, &bytes)
 }

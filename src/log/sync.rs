@@ -1,6 +1,9 @@
 //! Making appended frames durable: one syncer over all threads and processes, the others wait for its word.
 
+use std::sync::TryLockError;
+
 use super::*;
+use crate::storage::Lock;
 
 /// How long a waiter sleeps at most before it looks again; it is normally woken.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -10,8 +13,8 @@ const SUSPENDED: Duration = Duration::from_secs(1);
 enum Turn {
     /// A sync was done, or someone else's has just ended, or the segment changed: look again.
     Again,
-    /// Someone else is syncing, for so long.
-    Busy(Option<Duration>),
+    /// Someone else is syncing.
+    Busy,
 }
 
 impl Log {
@@ -19,10 +22,18 @@ impl Log {
     ///
     /// After an error the edit may or may not be there ([`Error::OutcomeUnknown`]).
     pub(crate) fn wait_durable(&self, ticket: &Ticket) -> Result<(), Error> {
+        if !self.is_ours() {
+            return Err(Error::Forked { path: self.dir.clone() });
+        }
         let mut segment = ticket.segment;
+        let mut last = self.locks.watermark.durable();
+        let mut progress = self.storage.uptime();
         loop {
             let seen = self.locks.watermark.publications();
             let reached = self.locks.watermark.durable();
+            if reached != last {
+                (last, progress) = (reached, self.storage.uptime());
+            }
             if !reached.is_in(segment) {
                 match self.find(ticket, segment).map_err(unknown)? {
                     Found::Durable => return Ok(()),
@@ -39,8 +50,12 @@ impl Log {
             }
             match self.try_sync(segment).map_err(unknown)? {
                 Turn::Again => {}
-                Turn::Busy(Some(since)) if since > SUSPENDED => self.heal(segment).map_err(unknown)?,
-                Turn::Busy(_) => self.locks.watermark.wait_published(seen, PATIENCE),
+                // Whoever is at it is suspended, before, in or after its sync.
+                Turn::Busy if self.storage.uptime().saturating_sub(progress) > SUSPENDED => {
+                    self.heal(segment).map_err(unknown)?;
+                    progress = self.storage.uptime();
+                }
+                Turn::Busy => self.locks.watermark.wait_published(seen, PATIENCE),
             }
         }
     }
@@ -51,7 +66,11 @@ impl Log {
             let tail = self.tail();
             Ticket { segment: tail.applied.segment, sequence: tail.applied.sequence(), payload: None }
         };
-        self.wait_durable(&ticket)
+        match self.wait_durable(&ticket) {
+            // A newer segment is made when all that survives of the older one is on disk.
+            Err(_) if !self.locks.watermark.durable().is_in(ticket.segment) && !self.is_latched() => Ok(()),
+            result => result,
+        }
     }
 
     /// Sync a segment whatever is durable in it already, waiting for the syncer's turn: after zeros were written.
@@ -61,10 +80,8 @@ impl Log {
         loop {
             let seen = self.locks.watermark.publications();
             let thread = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-            if segment.file.try_lock(crate::storage::Lock::Exclusive).map_err(Error::io("lock", &segment.path))? {
-                let result = self.sync_held(segment);
-                segment.file.unlock().map_err(Error::io("unlock", &segment.path))?;
-                return result;
+            if let Some(_syncer) = Syncer::elect(segment)? {
+                return self.sync_held(segment).and_then(|()| self.refuse_poisoned(segment));
             }
             drop(thread);
             if self.storage.uptime().saturating_sub(began) > SUSPENDED {
@@ -75,24 +92,32 @@ impl Log {
         }
     }
 
+    fn refuse_poisoned(&self, segment: &Segment) -> Result<(), Error> {
+        if self.locks.watermark.is_poisoned(segment.header.number) {
+            let failed = std::io::Error::other("an earlier sync of it failed; the next edit goes into a new segment");
+            return Err(Error::io("sync", &segment.path)(failed));
+        }
+        Ok(())
+    }
+
     fn try_sync(&self, number: u64) -> Result<Turn, Error> {
-        let marked = || self.locks.watermark.marked(number, self.storage.uptime());
-        let Ok(_thread) = self.syncing.try_lock() else { return Ok(Turn::Busy(marked())) };
+        let _thread = match self.syncing.try_lock() {
+            Ok(thread) => thread,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(Turn::Busy),
+        };
         let segment = self.current.load_full();
         if segment.header.number != number {
             // Another thread is just going over to a newer segment, or this one has not heard of it yet.
             let opened = open_segment(&*self.storage, &self.dir, number)?;
-            return self.try_sync_in(&opened, marked());
+            return self.try_sync_in(&opened);
         }
-        self.try_sync_in(&segment, marked())
+        self.try_sync_in(&segment)
     }
 
-    fn try_sync_in(&self, segment: &Segment, marked: Option<Duration>) -> Result<Turn, Error> {
-        if !segment.file.try_lock(crate::storage::Lock::Exclusive).map_err(Error::io("lock", &segment.path))? {
-            return Ok(Turn::Busy(marked));
-        }
+    fn try_sync_in(&self, segment: &Segment) -> Result<Turn, Error> {
+        let Some(_syncer) = Syncer::elect(segment)? else { return Ok(Turn::Busy) };
         let result = self.sync_held(segment);
-        segment.file.unlock().map_err(Error::io("unlock", &segment.path))?;
         // A failed sync poisons the segment: whoever looks again heals it.
         if let Err(error) = result {
             tracing::warn!(%error, "a sync failed; going on in a new segment");
@@ -107,7 +132,7 @@ impl Log {
         if watermark.is_poisoned(number) {
             return Ok(());
         }
-        if watermark.marked(number, Duration::ZERO).is_some() {
+        if watermark.is_marked(number) {
             // A syncer was killed inside its sync. If that failed, the kernel told nobody who lives.
             watermark.poison(number);
             return Ok(());
@@ -117,7 +142,9 @@ impl Log {
         if !end.is_in(number) {
             return Ok(());
         }
-        watermark.mark(number, self.storage.uptime());
+        if !watermark.mark(number) {
+            return Ok(());
+        }
         match segment.file.sync() {
             Ok(()) => {
                 watermark.clear_mark(number);
@@ -135,7 +162,15 @@ impl Log {
 
     /// Where a ticket's frame is, now that `segment` is no longer the last one.
     fn find(&self, ticket: &Ticket, segment: u64) -> Result<Found, Error> {
-        let next = open_segment(&*self.storage, &self.dir, segment + 1)?;
+        let next = match open_segment(&*self.storage, &self.dir, segment + 1) {
+            Ok(next) => next,
+            // Compactions have retired it since. Where it began we may have seen when we left the segment before.
+            Err(error) => {
+                let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+                let first = left.get(&segment).filter(|first| ticket.sequence < **first);
+                return first.map(|_| Found::Durable).ok_or(error);
+            }
+        };
         if ticket.sequence < next.header.first {
             // A segment begins where everything before is durable.
             return Ok(Found::Durable);
@@ -149,6 +184,24 @@ impl Log {
             Ok(())
         })?;
         if same { Ok(Found::In(next.header.number)) } else { Err(lost()) }
+    }
+}
+
+/// Being the only syncer of a segment, over all processes. The turn ends with this value, whatever happens meanwhile.
+struct Syncer<'a>(&'a Segment);
+
+impl<'a> Syncer<'a> {
+    fn elect(segment: &'a Segment) -> Result<Option<Syncer<'a>>, Error> {
+        let elected = segment.file.try_lock(Lock::Exclusive).map_err(Error::io("lock", &segment.path))?;
+        Ok(elected.then_some(Syncer(segment)))
+    }
+}
+
+impl Drop for Syncer<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.file.unlock() {
+            tracing::warn!(path = %self.0.path.display(), %error, "cannot unlock; the lock ends with this process");
+        }
     }
 }
 

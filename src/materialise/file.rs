@@ -62,10 +62,7 @@ impl ConfigFile {
         }
         let format = format.or_else(|| Format::of(&real)).or_else(|| Format::of(path));
         let Some(format) = format else {
-            let (rule, instead) = (
-                "its name does not tell its format",
-                "name the format (`--format`), or give the file an extension such as .json",
-            );
+            let (rule, instead) = ("its name does not tell its format", "give the file an extension such as .json");
             return Err(Error::Forbidden { path: real, rule, instead });
         };
         Ok(ConfigFile { storage, path: real, format })

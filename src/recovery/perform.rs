@@ -17,7 +17,7 @@ pub(crate) fn look_alone(
     boot: &[u8; 16],
     _append: &AppendGuard<'_>,
 ) -> Result<LogPlan, Error> {
-    let evidence = gather(storage, dir, || log::standing(locks, boot, None), false)?;
+    let evidence = gather(storage, dir, || log::standing(locks, boot, None), false, &|| ())?;
     let plan = plan(&evidence, Look::Alone)?;
     let standing = log::standing(locks, boot, Some(&plan.store));
     if standing == evidence.standing {
@@ -37,7 +37,7 @@ pub(crate) fn perform(
 ) -> Result<(), Error> {
     let dir = locks.dir();
     let mut segment = plan.version.segment;
-    let mut durable = plan.version.sequence();
+    let durable = plan.version.sequence();
     for step in &plan.steps {
         tracing::info!(%step, "recovering");
         match step {
@@ -55,10 +55,34 @@ pub(crate) fn perform(
             Step::AcceptLoss { .. } => unreachable!("a plan with damage is not performed here"),
         }
     }
-    if segment == plan.version.segment && locks.watermark.speaks_for(boot, &plan.store) {
-        durable = locks.watermark.durable().sequence;
+    storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
+    if !locks.watermark.speaks_for(boot, &plan.store) {
+        // From here on what can be read counts as durable, also what may still be in a drive's own cache. Nobody else
+        // syncs before the page speaks; afterwards that takes an election.
+        let path = dir.join(segment::name(segment));
+        let last = storage.open(&path, Open::Write).map_err(Error::io("open", &path))?;
+        last.sync().map_err(Error::io("sync", &path))?;
+        locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
+    } else if segment != plan.version.segment {
+        locks.watermark.name_segment(segment, durable);
     }
-    locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
+    Ok(())
+}
+
+/// Remove the files that a crash left unfinished. Under both locks nobody is about to finish one.
+pub(crate) fn sweep(
+    storage: &dyn Storage,
+    locks: &Locks,
+    _maintenance: &MaintenanceGuard<'_>,
+    _append: &AppendGuard<'_>,
+) -> Result<(), Error> {
+    let dir = locks.dir();
+    for name in storage.list(dir).map_err(Error::io("list", dir))? {
+        if name.to_str().is_some_and(is_leftover) {
+            let path = dir.join(name);
+            storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
     Ok(())
 }
 
@@ -104,7 +128,7 @@ pub(crate) fn accept_loss(
         salt,
         created,
     };
-    segment::Segment::draft(storage, dir, next, 0, log::ZEROS_FIRST)?.publish(storage, dir, header, &[])?;
+    segment::Segment::draft(storage, dir, next, 0, log::ZEROS_FIRST)?.publish(dir, header, &[])?;
     // Until this snapshot has its name the journal is as damaged as it was; from then on it is sound.
     // A text that stands for a state that cannot be had any more is no base for anything.
     let kept = plan.version.revision();
@@ -114,7 +138,7 @@ pub(crate) fn accept_loss(
         StandsFor::Save(_) => false,
     };
     version.texts = plan.version.texts.iter().filter(has_state).cloned().collect();
-    let mut state_of = |_| Ok(plan.version.state.clone());
+    let mut state_of = |text: &KnownText| text.stands_for.state(&mut |_| Ok(plan.version.state.clone()));
     let bytes = snapshot::encode(plan.store, &version, next, created, None, &mut state_of)?;
     let written = snapshot::write(storage, dir, version.revision(), &bytes)?;
     for path in given_up.iter().filter(|path| **path != written) {
@@ -141,11 +165,18 @@ fn last_header(storage: &dyn Storage, dir: &Path, number: u64) -> Result<Header,
 
 /// A journal whose watermark someone removed gets a new one, which says nothing yet.
 pub(crate) fn restore_watermark(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
-    match Watermark::create(storage, dir) {
+    let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
+    let path = dir.join(format!("{}.tmp-{id:032x}", watermark::NAME));
+    Watermark::create(storage, &path)?;
+    let target = dir.join(watermark::NAME);
+    match storage.rename(&path, &target, Rename::Keep) {
+        Ok(()) => {}
         // Somebody else was quicker.
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    }?;
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return storage.remove(&path).map_err(Error::io("remove", &path));
+        }
+        Err(error) => return Err(Error::io("name", &target)(error)),
+    }
     tracing::warn!(journal = %dir.display(), "{} was missing; what is not known to be durable is written again", watermark::NAME);
     Ok(())
 }
@@ -163,13 +194,15 @@ fn quarantine_bytes(storage: &dyn Storage, dir: &Path, file: &str, offset: u64, 
 pub(crate) fn set_aside(storage: &dyn Storage, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let quarantine = dir.join(QUARANTINE);
     match storage.create_dir(&quarantine) {
-        Ok(()) => storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Error::io("create", &quarantine)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::io("create", &quarantine)(error));
+        }
+        _ => storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?,
     }
     let target = quarantine.join(name);
     if storage.stat(&target).is_ok() {
-        return Ok(());
+        // Whoever put it there may have died before its name was durable.
+        return storage::sync_dir(storage, &quarantine).map_err(Error::io("sync", &quarantine));
     }
     let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
     let path = quarantine.join(format!("{name}.tmp-{id:032x}"));

@@ -1,5 +1,7 @@
 //! The ops that lead from one value to another.
 
+use std::sync::Arc;
+
 use super::lcs::{Hunk, hunks};
 use crate::limits::DEPTH_MAX;
 use crate::op::Op;
@@ -46,29 +48,29 @@ impl Diff {
 
         // What is left has to come to its place in the order, and `changes` has it in the order of `new`. New keys
         // at the very end are just set, one after the other: that is where new keys go.
-        let placed: Vec<_> =
-            changes.iter().filter(|change| change.new.is_some() && (change.moved || change.old.is_none())).collect();
-        let mut next: Option<&str> = None;
-        let appended = placed.iter().rev().take_while(|change| {
-            let appended = change.old.is_none() && new.after(change.key).map(|(key, _)| key) == next;
-            next = Some(change.key);
+        let follower = |key: &str| new.after(key).map(|(key, _)| key);
+        let placed: Vec<(&Arc<str>, &Value, bool)> = changes
+            .iter()
+            .filter(|change| change.moved || change.old.is_none())
+            .filter_map(|change| Some((change.key, change.new?, change.old.is_none())))
+            .collect();
+        let mut end = None; // The first of those at the very end.
+        let appended = placed.iter().rev().take_while(|(key, _, is_new)| {
+            let appended = *is_new && follower(key) == end;
+            if appended {
+                end = Some(&**key);
+            }
             appended
         });
         let (placed, appended) = placed.split_at(placed.len() - appended.count());
 
         // From the last to the first, so that what a key has to come before is where it belongs already.
-        let end = appended.first().map(|change| &**change.key);
-        for change in placed.iter().rev() {
-            let before = new.after(change.key).map(|(key, _)| key).filter(|key| Some(*key) != end);
-            self.ops.extend(change.new.map(|value| Op::Place {
-                path: self.path.join(change.key.clone()),
-                value: value.clone(),
-                before: before.map(str::to_owned),
-            }));
+        for &(key, value, _) in placed.iter().rev() {
+            let before = follower(key).filter(|next| Some(*next) != end).map(str::to_owned);
+            self.ops.push(Op::Place { path: self.path.join(key.clone()), value: value.clone(), before });
         }
-        for change in appended {
-            let path = self.path.join(change.key.clone());
-            self.ops.extend(change.new.map(|value| Op::Set { path, value: value.clone() }));
+        for &(key, value, _) in appended {
+            self.ops.push(Op::Set { path: self.path.join(key.clone()), value: value.clone() });
         }
     }
 

@@ -7,7 +7,7 @@ use super::lcs::{Hunk, hunks};
 use crate::limits::DEPTH_MAX;
 use crate::op::{named, shown};
 use crate::path::Path;
-use crate::value::{List, Map, Value};
+use crate::value::{Change, List, Map, Value};
 
 /// A path that both sides changed, each in its own way. The merged state has `theirs`.
 #[derive(Clone, PartialEq)]
@@ -77,19 +77,14 @@ impl Merge {
         theirs.cloned()
     }
 
-    /// Brings the changes of `ours` to `theirs`, whose order of keys stays where both have one.
+    /// Brings the changes of `ours` to `theirs`. If both changed the order of the keys, it is that of `theirs`.
     fn maps(&mut self, base: &Map, ours: &Map, theirs: &Map) -> Map {
         let mut merged = theirs.clone();
         let changes = base.changes(ours, Value::same);
-        let moved_there: BTreeSet<_> = if changes.iter().any(|change| change.moved) {
-            base.changes(theirs, Value::same)
-                .iter()
-                .filter(|change| change.moved)
-                .map(|change| change.key.clone())
-                .collect()
-        } else {
-            BTreeSet::new()
-        };
+        // The order is taken from one side as a whole: more than one set of moves leads from an order to another, so
+        // that the moves of two sides cannot be compared.
+        let is_reordered = |changes: &[Change<'_, Value>]| changes.iter().any(|change| change.moved);
+        let order_is_ours = is_reordered(&changes) && !is_reordered(&base.changes(theirs, Value::same));
         // From the last to the first, so that what a key comes before is at its place already.
         for change in changes.iter().rev() {
             let (key, there) = (change.key, theirs.get(change.key));
@@ -102,7 +97,7 @@ impl Merge {
             };
             let place_is_ours = match change.old {
                 None => there.is_none(),
-                Some(_) => change.moved && !moved_there.contains(key),
+                Some(_) => change.moved && order_is_ours,
             };
             if place_is_ours {
                 let followers = std::iter::successors(ours.after(key), |(key, _)| ours.after(key));

@@ -51,7 +51,7 @@ impl Given {
     }
 
     #[track_caller]
-    fn is_refused(self, message: &str) -> Refusal {
+    fn refuses_with(self, message: &str) -> Refusal {
         let (after, result) = self.apply();
         let refusal = result.unwrap_err();
         assert_eq!(refusal.to_string(), message);

@@ -53,7 +53,7 @@ impl Storage for Os {
         if kind != wanted {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Box::new(OsFile { file, locked: AtomicBool::new(false) }))
+        Ok(Box::new(OsFile { file, kind, locked: AtomicBool::new(false) }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -155,6 +155,7 @@ impl Storage for Os {
 
 struct OsFile {
     file: fs::File,
+    kind: Kind,
     locked: AtomicBool,
 }
 
@@ -188,7 +189,7 @@ impl File for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.file.metadata()?.is_dir() { self.file.sync_all() } else { self.file.sync_data() }
+        if self.kind == Kind::Directory { self.file.sync_all() } else { self.file.sync_data() }
     }
 
     fn stat(&self) -> io::Result<Stat> {

@@ -203,3 +203,108 @@ macro_rules! from_smaller {
     )*};
 }
 from_smaller!(i8 => i64, i16 => i64, i32 => i64, isize => i64, u8 => u64, u16 => u64, u32 => u64, usize => u64);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_what_json_allows_and_keeps_its_text(text in "-?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][-+]?[0-9]{0,2})?[ x+]?") {
+            let json = serde_json::from_str::<serde_json::Value>(&text).is_ok() && !text.ends_with(' ');
+            let parsed = Number::parse(&text);
+            prop_assert_eq!(parsed.is_some(), json, "{}", text);
+            if let Some(parsed) = parsed {
+                prop_assert_eq!(parsed.text(), &*text);
+                prop_assert_eq!(parsed.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn integers_are_the_numbers_of_their_text(int: i64, unsigned: u64) {
+            prop_assert_eq!(number(&int.to_string()), Number::from(int));
+            prop_assert_eq!(Number::from(int).as_i64(), Some(int));
+            prop_assert_eq!(Number::from(int).as_u64(), u64::try_from(int).ok());
+            prop_assert_eq!(number(&unsigned.to_string()), Number::from(unsigned));
+            prop_assert_eq!(Number::from(unsigned).as_u64(), Some(unsigned));
+            prop_assert_eq!(Number::from(unsigned).as_i64(), i64::try_from(unsigned).ok());
+        }
+
+        #[test]
+        fn a_float_comes_back_as_it_was(float: f64) {
+            let number = Number::from_f64(float);
+            prop_assert_eq!(number.is_some(), float.is_finite());
+            if let Some(number) = number {
+                prop_assert_eq!(number.as_f64().unwrap().to_bits(), float.to_bits());
+                prop_assert_eq!(Number::parse(&number.text()), Some(number.clone()));
+                prop_assert_eq!(number.as_i64(), None);
+            }
+        }
+
+        #[test]
+        fn sums_are_exact(a in -1i128 << 120..1i128 << 120, b in -1i128 << 120..1i128 << 120, places in 0..30_u32) {
+            let text = |digits| Decimal { digits, decimals: places }.to_string();
+            let sum = number(&text(a)).checked_add(&number(&text(b)));
+            prop_assert_eq!(sum, Number::parse(&text(a + b)));
+        }
+    }
+
+    #[test]
+    fn sums_read_as_a_person_would_write_them() {
+        for (a, b, sum) in [
+            ("1", "2", "3"),
+            ("0.1", "0.2", "0.3"),
+            ("0.1", "0.25", "0.35"),
+            ("1.50", "1", "2.50"),
+            ("1.5", "-1.5", "0.0"),
+            ("-0.05", "0.01", "-0.04"),
+            ("1e3", "1", "1001"),
+            ("1E+3", "1e-2", "1000.01"),
+            ("1.5e1", "0", "15"),
+            ("-0", "0", "0"),
+            ("-0.0", "1", "1.0"),
+            ("0e999999", "1", "1"),
+            ("9223372036854775807", "1", "9223372036854775808"),
+            ("-9223372036854775808", "-1", "-9223372036854775809"),
+            ("18446744073709551616", "-18446744073709551616", "0"),
+            ("100000000000000000000000000000", "1", "100000000000000000000000000001"),
+        ] {
+            assert_eq!(number(a).checked_add(&number(b)), Number::parse(sum), "{a} + {b}");
+            assert_eq!(number(b).checked_add(&number(a)), Number::parse(sum), "{b} + {a}");
+        }
+    }
+
+    #[test]
+    fn a_sum_that_would_not_be_exact_is_none() {
+        let max = i128::MAX.to_string();
+        for (a, b) in [
+            (&*max, "1"),
+            (&max, "0.1"),
+            ("1e39", "1"),
+            ("1e-39", "1"),
+            ("1e999999999999", "1"),
+            ("1e-2147483648", "1"),
+            ("1", "1e2147483647"),
+            (&"9".repeat(1000), "1"),
+        ] {
+            assert_eq!(number(a).checked_add(&number(b)), None, "{a} + {b}");
+        }
+    }
+
+    #[test]
+    fn equal_means_written_alike() {
+        assert_ne!(number("1"), number("1.0"));
+        assert_ne!(number("0"), number("-0"));
+        assert_eq!(number("1e3"), number("1e3"));
+        assert_eq!(number("1e3").as_f64(), Some(1000.0));
+        assert_eq!(number("1e3").as_i64(), None);
+        assert_eq!(number("1e999").as_f64(), None);
+    }
+}

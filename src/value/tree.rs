@@ -8,7 +8,10 @@
 //! All leaves are at the same depth. No node is empty; a node may be less than half full, because
 //! removing merges neighbours where they fit into one and otherwise leaves them be.
 
-use std::{mem, slice, sync::Arc};
+use std::{mem, sync::Arc};
+
+mod walk;
+pub(super) use walk::{Iter, Piece, Walk};
 
 /// What a tree holds.
 pub(super) trait Item {
@@ -238,7 +241,7 @@ impl<T: Item> Tree<T> {
     }
 
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { walk: Walk::new(self, 0), left: self.len() }
+        Iter::new(self)
     }
 
     /// How many items from place `at` here are `same` as those from place `other_at` there, up to the
@@ -303,11 +306,8 @@ impl<T: Item + Clone> Tree<T> {
         }
     }
 
-    /// Takes out the item at the place sought, if there is one.
-    ///
-    /// Searching `By` a key that is not there would take its neighbour: ask first.
+    /// Takes out the item at the place sought, which must be there; `None` if the tree is empty.
     pub fn remove(&mut self, seek: impl Seek<T>) -> Option<T> {
-        self.get(seek)?; // Nothing is copied for nothing.
         let root = Arc::make_mut(self.root.as_mut()?);
         let item = root.remove(seek);
         if root.width() == 0 {
@@ -368,7 +368,8 @@ impl<T: Item> Node<T> {
         }
     }
 
-    fn height(&self) -> Height {
+    /// How many levels of nodes are below this one.
+    fn height(&self) -> usize {
         match self {
             Node::Leaf(_) => 0,
             Node::Branch(children) => 1 + children[0].node.height(),
@@ -515,160 +516,11 @@ impl<T: Item + Clone> Clone for Node<T> {
     }
 }
 
-/// What comes next on a walk: a whole subtree, to be skipped or entered, or an item.
-pub(super) enum Piece<'a, T: Item> {
-    Subtree(&'a Child<T>, Height),
-    Item(&'a T),
-}
-
-/// Levels above an item.
-type Height = usize;
-
-impl<'a, T: Item> Piece<'a, T> {
-    /// The key of the first item.
-    pub fn key(&self) -> T::Key {
-        match self {
-            Piece::Subtree(child, _) => child.first,
-            Piece::Item(item) => item.key(),
-        }
-    }
-
-    pub fn height(&self) -> Height {
-        match self {
-            Piece::Subtree(_, height) => *height,
-            Piece::Item(_) => 0,
-        }
-    }
-
-    /// Whether both are one subtree in memory.
-    pub fn shared_with(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Piece::Subtree(a, _), Piece::Subtree(b, _)) => Arc::ptr_eq(&a.node, &b.node),
-            _ => false,
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Piece::Subtree(child, _) => child.len,
-            Piece::Item(_) => 1,
-        }
-    }
-}
-
-/// A walk through a tree, from left to right, that can pass over whole subtrees.
-pub(super) struct Walk<'a, T: Item> {
-    /// What is still to come, the nearest last.
-    rest: Vec<Rest<'a, T>>,
-}
-
-enum Rest<'a, T: Item> {
-    Items(slice::Iter<'a, T>),
-    Children(slice::Iter<'a, Child<T>>, Height),
-}
-
-impl<'a, T: Item> Walk<'a, T> {
-    /// Begins at place `at`, inside the root.
-    pub fn new(tree: &'a Tree<T>, at: usize) -> Self {
-        let mut rest = Vec::new();
-        let mut seek = At(at);
-        let mut next = tree.root.as_ref();
-        let mut height = next.map_or(0, |root| root.height());
-        while let Some(node) = next {
-            next = match &**node {
-                Node::Leaf(items) => {
-                    rest.push(Rest::Items(items[seek.slot(items)..].iter()));
-                    None
-                }
-                Node::Branch(children) => {
-                    let i = seek.descend(children);
-                    rest.push(Rest::Children(children[i + 1..].iter(), height));
-                    height -= 1;
-                    Some(&children[i].node)
-                }
-            };
-        }
-        Walk { rest }
-    }
-
-    /// What comes next, without going there.
-    pub fn peek(&mut self) -> Option<Piece<'a, T>> {
-        loop {
-            let next = match self.rest.last()? {
-                Rest::Items(items) => items.as_slice().first().map(Piece::Item),
-                Rest::Children(children, height) => {
-                    children.as_slice().first().map(|child| Piece::Subtree(child, *height))
-                }
-            };
-            if next.is_some() {
-                return next;
-            }
-            self.rest.pop();
-        }
-    }
-
-    /// Goes past the piece that `peek` showed.
-    pub fn skip(&mut self) {
-        match self.rest.last_mut() {
-            Some(Rest::Items(items)) => drop(items.next()),
-            Some(Rest::Children(children, _)) => drop(children.next()),
-            None => {}
-        }
-    }
-
-    /// Goes into the subtree that `peek` showed.
-    pub fn enter(&mut self) {
-        if let Some(Rest::Children(children, height)) = self.rest.last_mut()
-            && let Some(child) = children.next()
-        {
-            let below = *height - 1;
-            self.rest.push(match &*child.node {
-                Node::Leaf(items) => Rest::Items(items.iter()),
-                Node::Branch(children) => Rest::Children(children.iter(), below),
-            });
-        }
-    }
-}
-
-/// All items in order.
-pub(super) struct Iter<'a, T: Item> {
-    walk: Walk<'a, T>,
-    left: usize,
-}
-
-impl<'a, T: Item> Iterator for Iter<'a, T> {
-    type Item = &'a T;
-
-    fn next(&mut self) -> Option<&'a T> {
-        loop {
-            match self.walk.rest.last_mut()? {
-                Rest::Items(items) => {
-                    if let Some(item) = items.next() {
-                        self.left -= 1;
-                        return Some(item);
-                    }
-                    self.walk.rest.pop();
-                }
-                Rest::Children(..) => {
-                    self.walk.peek()?;
-                    self.walk.enter();
-                }
-            }
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl<T: Item> ExactSizeIterator for Iter<'_, T> {}
-
 #[cfg(test)]
 impl<T: Item> Tree<T> {
     /// Checks what this module promises of every tree.
     pub fn assert_sound(&self) {
-        fn check<T: Item>(node: &Node<T>) -> (usize, T::Key, Height) {
+        fn check<T: Item>(node: &Node<T>) -> (usize, T::Key, usize) {
             assert!((1..=node.max_width()).contains(&node.width()), "a node of {} entries", node.width());
             match node {
                 Node::Leaf(items) => (items.len(), items[0].key(), 0),
@@ -692,5 +544,15 @@ impl<T: Item> Tree<T> {
         }
         assert!(self.iter().is_sorted_by_key(Item::key));
         assert_eq!(self.iter().count(), self.len());
+    }
+
+    pub fn leaves(&self) -> usize {
+        fn count<T: Item>(node: &Node<T>) -> usize {
+            match node {
+                Node::Leaf(_) => 1,
+                Node::Branch(children) => children.iter().map(|child| count(&child.node)).sum(),
+            }
+        }
+        self.root.as_ref().map_or(0, |root| count(root))
     }
 }

@@ -131,6 +131,14 @@ fn values_are_read_as_deep_as_they_may_be_written_and_no_deeper() {
 }
 
 #[test]
+fn values_side_by_side_are_not_deep() {
+    let value = json!({"wide": (vec![Value::array(); 2 * DEPTH_MAX]), "next": [{}, {}]});
+    let mut bytes = Vec::new();
+    encode(&value, &mut bytes);
+    assert_eq!(decode::<Value>(&bytes).unwrap(), value);
+}
+
+#[test]
 fn the_largest_transaction_that_is_written_is_read_and_a_larger_one_is_refused() {
     // Millions of small numbers: two bytes each, but more in memory, which must not count.
     let numbers: Value = (0..4_000_000).map(|_| json!(7)).collect();

@@ -38,7 +38,7 @@ fn set_to_what_is_there_changes_nothing() {
 #[test]
 fn set_does_not_go_through_what_is_no_container() {
     let config = json!({"servers": {"a": {"port": 80, "name": null, "tags": ["x"]}}, "l": [1]});
-    let refused = |path: &str, message: &str| drop(given(config.clone()).op(Op::set(path, 1)).is_refused(message));
+    let refused = |path: &str, message: &str| drop(given(config.clone()).op(Op::set(path, 1)).refuses_with(message));
     refused("servers.a.port.x", "servers.a.port is a number, not an object");
     refused("servers.a.name.x", "servers.a.name is null, not an object");
     refused("servers.a.port[0]", "servers.a.port is a number, not an array");
@@ -48,20 +48,20 @@ fn set_does_not_go_through_what_is_no_container() {
     refused("l[1]", "l[1] is past the end of an array of 1");
     refused("l[7].x", "l[7] is past the end of an array of 1");
     refused("new.x[0]", "new.x is not there");
-    given(json!(5)).op(Op::set("x", 1)).is_refused("the config is a number, not an object");
+    given(json!(5)).op(Op::set("x", 1)).refuses_with("the config is a number, not an object");
 }
 
 #[test]
 fn remove_takes_out_what_is_there() {
     given(json!({"a": 1, "b": 2})).op(Op::remove("a")).makes(json!({"b": 2}));
     given(json!({"l": [1, 2, 3]})).op(Op::remove("l[1]")).makes(json!({"l": [1, 3]}));
-    given(json!({"a": 1})).op(Op::remove("b")).is_refused("b is not there");
-    given(json!({"a": 1})).op(Op::remove("a.b")).is_refused("a.b is not there");
-    given(json!({"l": [1]})).op(Op::remove("l[1]")).is_refused("l[1] is not there");
-    given(json!({"l": [1]})).op(Op::remove("l.-")).is_refused("l.- is not there");
+    given(json!({"a": 1})).op(Op::remove("b")).refuses_with("b is not there");
+    given(json!({"a": 1})).op(Op::remove("a.b")).refuses_with("a.b is not there");
+    given(json!({"l": [1]})).op(Op::remove("l[1]")).refuses_with("l[1] is not there");
+    given(json!({"l": [1]})).op(Op::remove("l.-")).refuses_with("l.- is not there");
     given(json!({"a": 1}))
         .op(Op::remove(""))
-        .is_refused("the whole config cannot be removed or moved; set it to something else");
+        .refuses_with("the whole config cannot be removed or moved; set it to something else");
 }
 
 /// The table of appendix A of RFC 7396.
@@ -94,7 +94,7 @@ fn merge_creates_what_is_missing_and_knows_when_it_does_nothing() {
     given(json!({"a": {"x": 1, "o": {"y": 2}}}))
         .op(Op::merge("a", json!({"o": {"y": 2, "z": null}})))
         .changes_nothing();
-    given(json!({"a": 1})).op(Op::merge("a.b", json!({}))).is_refused("a is a number, not an object");
+    given(json!({"a": 1})).op(Op::merge("a.b", json!({}))).refuses_with("a is a number, not an object");
 }
 
 #[test]
@@ -106,9 +106,11 @@ fn increment_is_exact_and_tells_the_sum() {
     given(json!({"n": (number("0.1"))})).op(Op::increment("n", number("0.2"))).makes(json!({"n": (number("0.3"))}));
     given(json!({"n": (i64::MAX)})).op(Op::increment("n", 1)).makes(json!({"n": (number("9223372036854775808"))}));
     given(json!({"n": 1})).op(Op::increment("n", 0)).changes_nothing();
-    given(json!({"n": "1"})).op(Op::increment("n", 1)).is_refused("n is a string, not a number");
+    given(json!({"n": "1"})).op(Op::increment("n", 1)).refuses_with("n is a string, not a number");
     let long = number(&"9".repeat(50));
-    given(json!({"n": long})).op(Op::increment("n", 1)).is_refused("adding 1 to n gives a number too long to be exact");
+    given(json!({"n": long}))
+        .op(Op::increment("n", 1))
+        .refuses_with("adding 1 to n gives a number too long to be exact");
 }
 
 #[test]
@@ -122,7 +124,7 @@ fn push_appends_within_its_cap() {
     given(json!({})).op(push(Some(0), false)).makes(json!({"l": []}));
     given(json!({"l": [9, 1]})).op(push(None, false)).makes(json!({"l": [9, 1, 9]}));
     given(json!({"l": [9, 1]})).op(push(Some(1), true)).changes_nothing();
-    given(json!({"l": {}})).op(push(None, false)).is_refused("l is an object, not an array");
+    given(json!({"l": {}})).op(push(None, false)).refuses_with("l is an object, not an array");
 }
 
 #[test]
@@ -130,12 +132,12 @@ fn insert_writes_only_where_nothing_is() {
     given(json!({"l": [1, 2]})).op(Op::insert("l[0]", 9)).makes(json!({"l": [9, 1, 2]}));
     given(json!({"l": [1, 2]})).op(Op::insert("l[2]", 9)).makes(json!({"l": [1, 2, 9]}));
     given(json!({"l": [1, 2]})).op(Op::insert("l.-", 9)).makes(json!({"l": [1, 2, 9]}));
-    given(json!({"l": [1, 2]})).op(Op::insert("l[3]", 9)).is_refused("l[3] is past the end of an array of 2");
-    given(json!({"l": [1]})).op(Op::insert("l[1].x", 9)).is_refused("l[1] is past the end of an array of 1");
+    given(json!({"l": [1, 2]})).op(Op::insert("l[3]", 9)).refuses_with("l[3] is past the end of an array of 2");
+    given(json!({"l": [1]})).op(Op::insert("l[1].x", 9)).refuses_with("l[1] is past the end of an array of 1");
     given(json!({})).op(Op::insert("a.b", 9)).makes(json!({"a": {"b": 9}}));
-    given(json!({"a": 1})).op(Op::insert("a", 1)).is_refused("a is there already");
-    given(json!({"0": 1})).op(Op::insert("0", 1)).is_refused("0 is there already");
-    given(json!({"a": 1})).op(Op::insert("", 1)).is_refused("the config is there already");
+    given(json!({"a": 1})).op(Op::insert("a", 1)).refuses_with("a is there already");
+    given(json!({"0": 1})).op(Op::insert("0", 1)).refuses_with("0 is there already");
+    given(json!({"a": 1})).op(Op::insert("", 1)).refuses_with("the config is there already");
 }
 
 #[test]
@@ -152,7 +154,7 @@ fn move_renames_in_place_and_carries_elsewhere() {
 fn move_is_refused_where_something_would_be_lost() {
     let config = json!({"a": {"b": 1}, "c": 2, "l": [{"x": 1}, 5]});
     let refused = |from: &str, to: &str, message: &str| {
-        given(config.clone()).op(Op::move_to(from, to)).is_refused(message);
+        given(config.clone()).op(Op::move_to(from, to)).refuses_with(message);
     };
     refused("x", "y", "x is not there");
     refused("a", "c", "c is there already");
@@ -170,11 +172,11 @@ fn test_lets_pass_what_is_so() {
     let config = json!({"a": {"x": 1, "y": [2]}, "n": null});
     given(config.clone()).op(Op::test("a", json!({"y": [2], "x": 1}))).changes_nothing();
     given(config.clone()).op(Op::test_absent("a.z.q")).op(Op::test_absent("a.y[1]")).changes_nothing();
-    given(config.clone()).op(Op::test("a.x", 2)).is_refused("a.x is 1, not 2");
-    given(config.clone()).op(Op::test("a.y", json!([2, 3]))).is_refused("a.y is [2], not [2,3]");
-    given(config.clone()).op(Op::test("a.z", 2)).is_refused("a.z is absent, not 2");
-    given(config.clone()).op(Op::test_absent("n")).is_refused("n is null, not absent");
-    let refusal = given(config).op(Op::set("b", 1)).op(Op::test("b", 2)).is_refused("b is 1, not 2");
+    given(config.clone()).op(Op::test("a.x", 2)).refuses_with("a.x is 1, not 2");
+    given(config.clone()).op(Op::test("a.y", json!([2, 3]))).refuses_with("a.y is [2], not [2,3]");
+    given(config.clone()).op(Op::test("a.z", 2)).refuses_with("a.z is absent, not 2");
+    given(config.clone()).op(Op::test_absent("n")).refuses_with("n is null, not absent");
+    let refusal = given(config).op(Op::set("b", 1)).op(Op::test("b", 2)).refuses_with("b is 1, not 2");
     assert_eq!(refusal, Refusal::Precondition { path: path("b"), expected: Some(json!(2)), found: Some(json!(1)) });
 }
 
@@ -194,17 +196,17 @@ fn place_puts_a_key_where_it_is_told() {
     given(config.clone()).op(place("a", 1, Some("b"))).changes_nothing();
     given(config.clone()).op(place("c", 3, None)).changes_nothing();
     given(json!({})).op(place("o.x", 9, None)).makes(json!({"o": {"x": 9}}));
-    given(config.clone()).op(place("x", 9, Some("q"))).is_refused("q is not there");
-    given(config.clone()).op(place("o.x", 9, Some("q"))).is_refused("o.q is not there");
-    given(config.clone()).op(place("a.x", 9, None)).is_refused("a is a number, not an object");
-    given(config.clone()).op(place("[0]", 9, None)).is_refused("the config is an object, not an array");
-    given(json!({"l": [1]})).op(place("l[0]", 9, None)).is_refused("l is an array, not an object");
+    given(config.clone()).op(place("x", 9, Some("q"))).refuses_with("q is not there");
+    given(config.clone()).op(place("o.x", 9, Some("q"))).refuses_with("o.q is not there");
+    given(config.clone()).op(place("a.x", 9, None)).refuses_with("a is a number, not an object");
+    given(config.clone()).op(place("[0]", 9, None)).refuses_with("the config is an object, not an array");
+    given(json!({"l": [1]})).op(place("l[0]", 9, None)).refuses_with("l is an array, not an object");
 }
 
 #[test]
 fn a_transaction_happens_as_a_whole_or_not_at_all() {
     given(json!({"a": 1})).op(Op::set("b", 2)).op(Op::move_to("a", "c")).op(Op::remove("b")).makes(json!({"c": 1}));
-    given(json!({"a": 1})).op(Op::set("b", 2)).op(Op::remove("a")).op(Op::remove("a")).is_refused("a is not there");
+    given(json!({"a": 1})).op(Op::set("b", 2)).op(Op::remove("a")).op(Op::remove("a")).refuses_with("a is not there");
     given(json!({"a": 1})).changes_nothing();
 }
 
@@ -242,10 +244,10 @@ fn keys_longer_than_allowed_are_refused_wherever_they_are() {
     let long = "k".repeat(KEY_MAX + 1);
     let object = Value::from_iter([(long.as_str(), 1)]);
     let message = "a key of 1025 bytes is longer than 1024";
-    given(json!({})).op(Op::set("a", Value::from(vec![object.clone()]))).is_refused(message);
-    given(json!({})).op(Op::merge("a", object)).is_refused(message);
+    given(json!({})).op(Op::set("a", Value::from(vec![object.clone()]))).refuses_with(message);
+    given(json!({})).op(Op::merge("a", object)).refuses_with(message);
     let before = Some(long.clone());
-    given(json!({})).op(Op::Place { path: path("a"), value: json!(1), before }).is_refused(message);
+    given(json!({})).op(Op::Place { path: path("a"), value: json!(1), before }).refuses_with(message);
     assert!(matches!(State::default().check(&[Op::set(Path::from_iter([long]), 1)]), Err(Refusal::Path(_))));
 }
 

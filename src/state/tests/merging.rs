@@ -87,6 +87,13 @@ fn an_order_that_only_one_side_changed_is_kept() {
 }
 
 #[test]
+fn where_both_placed_a_key_it_is_where_theirs_has_it() {
+    let (front, end) = (json!({"x": 0, "a": 1, "b": 2}), json!({"a": 1, "b": 2, "x": 0}));
+    merges_cleanly(json!({"a": 1, "b": 2}), front.clone(), end.clone(), end.clone());
+    merges_cleanly(json!({"a": 1, "x": 0, "b": 2}), front, end.clone(), end);
+}
+
+#[test]
 fn a_conflict_shows_no_secret() {
     let config = |text: &str| Value::from_iter([("token", text)]);
     let (_, conflicts) = merges(&config("swordfish"), &config("swordfish2"), &config("swordfish3"));

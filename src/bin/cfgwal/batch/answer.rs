@@ -1,0 +1,51 @@
+//! What a batch answers.
+
+use cfgwal::{Ack, Value};
+
+use super::request::Shape;
+use crate::failure::Failure;
+
+/// What an answer has besides `id` and `ok`.
+pub type Fields = Vec<(&'static str, Value)>;
+
+/// The whole line.
+pub fn line(id: Option<Value>, answer: Result<Fields, Failure>) -> Value {
+    let id = id.map(|id| ("id", id));
+    let ok = ("ok", Value::from(answer.is_ok()));
+    let rest = answer.unwrap_or_else(|failure| vec![("error", failure.to_value())]);
+    id.into_iter().chain([ok]).chain(rest).collect()
+}
+
+pub fn revision(revision: u64) -> Fields {
+    vec![("revision", Value::from(revision))]
+}
+
+pub fn value(at: u64, value: &Value) -> Fields {
+    let mut fields = revision(at);
+    fields.push(("value", value.clone()));
+    fields
+}
+
+pub fn edit(ack: &Ack, shape: Shape) -> Fields {
+    let mut fields = results(ack.revision, &ack.results, shape);
+    if let Some(why) = &ack.held_back {
+        let warning = format!("the file does not show the edit: {why}; {}", why.advice());
+        fields.push(("warning", Value::from(warning)));
+    }
+    fields
+}
+
+/// The part of an edit's answer that a rehearsal can give too.
+pub fn results(at: u64, results: &[Option<Value>], shape: Shape) -> Fields {
+    let mut fields = revision(at);
+    let plain = |result: &Option<Value>| result.clone().unwrap_or_default();
+    match shape {
+        Shape::Plain => {}
+        Shape::Value => fields.extend(results.iter().map(|result| ("value", plain(result)))),
+        Shape::Results { preconditions } => {
+            let results: Vec<_> = results.iter().skip(preconditions).map(plain).collect();
+            fields.push(("results", Value::from(results)));
+        }
+    }
+    fields
+}

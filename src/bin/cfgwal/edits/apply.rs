@@ -1,0 +1,170 @@
+//! [`Apply`]: how an edit is made, whichever it is.
+
+use std::path::PathBuf;
+
+use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Transaction, Value, View};
+use clap::Args;
+
+use crate::arguments;
+use crate::context::Context;
+use crate::difference;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::terminal::Terminal;
+
+/// What every edit takes.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Print the change of the file as a diff and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Only if the config is at revision N
+    #[arg(long, value_name = "N")]
+    if_revision: Option<u64>,
+    /// Only if this value is there; may be given several times
+    #[arg(long = "if", value_name = "PATH=VALUE")]
+    if_equal: Vec<String>,
+    /// Only if nothing is there; may be given several times
+    #[arg(long, value_name = "PATH")]
+    if_absent: Vec<String>,
+    /// Make the edit once only: a repeat with the same key prints the first result
+    #[arg(long, value_name = "KEY")]
+    id: Option<String>,
+}
+
+impl Apply {
+    /// Makes the edit, or shows what it would do.
+    pub fn run(self, op: Op, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
+        let (dry_run, expected) = (self.dry_run, self.if_revision);
+        let transaction = self.transaction(op)?;
+        if dry_run {
+            return difference::dry_run(transaction, expected, &context.file()?, out);
+        }
+        refuse_first(&transaction, expected, context)?;
+        let journal = context.journal()?;
+        refuse_if_broken(&journal)?;
+        let before = journal.snapshot()?.revision();
+        let ack = journal.append_expecting(transaction, expected)?;
+        tracing::info!(revision = ack.revision, changed = ack.changed, "durable");
+        report(&ack, out)?;
+        let status = close(journal, context, out)?;
+        // With more than our own edit new, one of the others may be a person's.
+        if newest(&status) > before + 1 {
+            warn_of_conflicts(before, context, out)?;
+        }
+        settled(context.file()?, &status)
+    }
+
+    /// The op behind its preconditions.
+    fn transaction(self, op: Op) -> Result<Transaction, Failure> {
+        let mut transaction = Transaction::new();
+        for condition in &self.if_equal {
+            let (path, value) = split(condition)?;
+            let (value, _) = arguments::value(value, false);
+            transaction = transaction.op(Op::Test { path: arguments::path(path)?, expected: Some(value) });
+        }
+        for path in &self.if_absent {
+            transaction = transaction.op(Op::Test { path: arguments::path(path)?, expected: None });
+        }
+        transaction = transaction.op(op);
+        if let Some(key) = self.id {
+            transaction = transaction.idempotent(key);
+        }
+        Ok(transaction)
+    }
+}
+
+/// Parts `PATH=VALUE` at the first `=` that is not inside a quoted key.
+fn split(condition: &str) -> Result<(&str, &str), Failure> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in condition.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if !condition.starts_with('/') => quoted = !quoted,
+            b'=' if !quoted => return Ok((&condition[..at], &condition[at + 1..])),
+            _ => {}
+        }
+    }
+    Err(Failure::Usage(format!("--if takes PATH=VALUE, and `{condition}` has no `=`")))
+}
+
+/// The first edit makes the journal. One that does not fit the file is refused before that, and leaves nothing behind.
+fn refuse_first(edit: &Transaction, expected: Option<u64>, context: &Context) -> Result<(), Failure> {
+    if context.has_journal()? {
+        return Ok(());
+    }
+    let view = difference::look(&context.file()?)?;
+    // A link may lead to a file that has one.
+    if view.status().journal.is_none() {
+        view.preview(edit.clone(), expected)?;
+    }
+    Ok(())
+}
+
+/// An edit of a file that a person broke would be a surprise to that person: not before it is put right.
+fn refuse_if_broken(journal: &Journal) -> Result<(), Failure> {
+    match journal.file_status()? {
+        FileStatus::Behind { why: Behind::Invalid(invalid), .. } => {
+            Err(Error::Invalid { path: journal.path().to_owned(), invalid }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn report(ack: &Ack, out: &mut Terminal) -> Result<(), Failure> {
+    let value = ack.results.iter().rev().find_map(Option::as_ref);
+    if out.json() {
+        let mut fields = vec![("revision", Value::from(ack.revision)), ("changed", Value::from(ack.changed))];
+        fields.extend(value.map(|value| ("value", value.clone())));
+        fields.extend(ack.repeated.then_some(("repeated", Value::from(true))));
+        out.value(&fields.into_iter().collect())?;
+    } else if let Some(value) = value {
+        out.value(value)?;
+    }
+    // The edit is durable: say so before the file is dealt with, which may take longer.
+    out.flush()
+}
+
+/// A person changed what a program had changed: the person's value counts, and both should know.
+fn warn_of_conflicts(since: u64, context: &Context, out: &Terminal) -> Result<(), Failure> {
+    let file = context.file()?;
+    for entry in View::open(&file)?.history()?.iter().filter(|entry| entry.revision > since) {
+        for path in entry.transaction.base.iter().flat_map(|base| &base.conflicts) {
+            out.warn(&format!(
+                "{path} was changed in {} by hand and by a program: the file's value counts; \
+                 `cfgwal log --conflicts` shows both",
+                file.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the file current, which a command leaves it wherever that is possible.
+pub fn close(journal: Journal, context: &Context, out: &Terminal) -> Result<FileStatus, Failure> {
+    let _progress = Progress::start(out, format!("writing {}", context.file()?.display()));
+    let status = journal.close()?;
+    tracing::info!(revision = newest(&status), current = matches!(status, FileStatus::Current { .. }), "closed");
+    Ok(status)
+}
+
+/// A file that does not show what is durable ends a command with a code of its own.
+pub fn settled(file: PathBuf, status: &FileStatus) -> Result<Exit, Failure> {
+    match status {
+        // It was written, and since then others went on: what they did is theirs to show.
+        FileStatus::Behind { shows: Some(_), why: Behind::Pending, .. } => Ok(Exit::Done),
+        FileStatus::Behind { shows, revision, why } => {
+            Err(Failure::Behind { file, revision: *revision, shows: *shows, why: format!("{why}; {}", why.advice()) })
+        }
+        FileStatus::Current { .. } => Ok(Exit::Done),
+    }
+}
+
+/// The newest durable revision, whether the file shows it or not.
+pub fn newest(status: &FileStatus) -> u64 {
+    match status {
+        FileStatus::Current { revision } | FileStatus::Behind { revision, .. } => *revision,
+    }
+}

@@ -1,0 +1,11 @@
+//! The command as its users meet it: every verb, every exit code, run as real processes on real files.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod batch;
+mod edits;
+mod exit_codes;
+mod reading;
+mod safety;
+mod usage;

@@ -1,0 +1,163 @@
+//! The command line itself: which file is meant, what is refused as wrong usage, help, colour, quiet.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::support::{Store, ran};
+
+#[test]
+fn wrong_usage_exits_2_and_changes_nothing() {
+    let store = Store::with("{}");
+    let before = store.everything();
+    for args in [
+        &[][..],
+        &["fly"],
+        &["get"],
+        &["get", "a", "b"],
+        &["get", "a..b"],
+        &["get", "a", "--raw", "--json"],
+        &["set", "a"],
+        &["set", "a", "-x"],
+        &["set", "a", "1", "--if", "b"],
+        &["set", "a", "1", "--if", "b..c=1"],
+        &["set", "a", "1", "--if-revision", "-1"],
+        &["set", "a", "1", "--lock-timeout", "soon"],
+        &["set", "a", "1", "--lock-timeout", "-5s"],
+        &["increment", "a", "--by", "x"],
+        &["push", "a", "1", "--cap", "x"],
+        &["merge", "{"],
+        &["log", "--since", "yesterday?"],
+        &["log", "-n", "x"],
+        &["get", "a", "--color", "mauve"],
+        &["dump", "--format", "xml"],
+        &["edit"],
+        &["watch"],
+    ] {
+        let ran = store.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        assert!(!ran.err.is_empty(), "{args:?}");
+        let ran = store.run(&[args, &["--json"]].concat());
+        assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
+        assert!(ran.err.starts_with("{\"error\":{\"code\":\"usage\",\"exit\":2,\"message\":\""), "{args:?}: {ran:?}");
+        assert_eq!(ran.err.lines().count(), 1, "{args:?}: {ran:?}");
+    }
+    assert_eq!(store.everything(), before);
+}
+
+#[test]
+fn the_file_is_the_one_named_else_the_one_in_the_environment_else_the_only_one_with_a_journal() {
+    let store = Store::empty();
+    let bare = |args: &[&str]| ran(store.bare(args).output());
+    let none = bare(&["get", "a"]);
+    assert_eq!(none.code, 2);
+    assert!(none.err.contains("-f FILE") && none.err.contains("CFGWAL_FILE"), "{none:?}");
+
+    fs::write(store.dir().join("plain.json"), "{}").expect("a file");
+    assert_eq!(bare(&["get", "a"]).code, 2, "a file without a journal is not looked for");
+    assert_eq!(bare(&["-f", "one.json", "set", "a", "1"]).code, 0);
+    assert_eq!(bare(&["get", "a"]).out, "1\n");
+    assert_eq!(bare(&["set", "a", "2"]).code, 0);
+
+    assert_eq!(bare(&["set", "a", "3", "-f", "two.json"]).code, 0);
+    let several = bare(&["get", "a"]);
+    assert_eq!(several.code, 2);
+    assert!(several.err.contains("one.json, two.json"), "{several:?}");
+    let in_environment = ran(store.bare(&["get", "a"]).env("CFGWAL_FILE", "two.json").output());
+    assert_eq!(in_environment.out, "3\n");
+    let both = ran(store.bare(&["get", "a", "--file", "one.json"]).env("CFGWAL_FILE", "two.json").output());
+    assert_eq!(both.out, "2\n");
+    let empty = ran(store.bare(&["get", "a"]).env("CFGWAL_FILE", "").output());
+    assert_eq!(empty.code, 2);
+}
+
+#[test]
+fn looking_in_a_directory_without_journals_is_no_mistake() {
+    let store = Store::with("{}");
+    for args in [&["verify"][..], &["recover", "--dry-run"]] {
+        let ran = ran(store.bare(args).output());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {ran:?}");
+        assert!(ran.out.starts_with("no journal here"), "{ran:?}");
+    }
+    assert_eq!(ran(store.bare(&["compact"]).output()).code, 2);
+    assert_eq!(ran(store.bare(&["recover"]).output()).code, 2);
+}
+
+#[test]
+fn the_name_of_the_journal_instead_of_the_file_is_noticed() {
+    let store = Store::with("{}");
+    store.ok(&["init"]);
+    let ran = ran(store.bare(&["-f", "settings.json.cfgwal/", "get", "a"]).output());
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (2, "cfgwal: settings.json.cfgwal/ is a journal; name its config file: settings.json\n")
+    );
+}
+
+#[test]
+fn a_linked_config_file_keeps_its_link_and_its_journal_lies_beside_the_file() {
+    let store = Store::with("{\"a\": 1}");
+    let elsewhere = store.dir().join("dotfiles");
+    fs::create_dir(&elsewhere).expect("a directory");
+    symlink("../settings.json", elsewhere.join("link.json")).expect("a link");
+    let ran = ran(store.bare(&["-f", "dotfiles/link.json", "set", "a", "2"]).output());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(elsewhere.join("link.json").is_symlink());
+    assert_eq!(store.text(), "{\"a\": 2}");
+    assert!(store.journal().is_dir());
+}
+
+#[test]
+fn every_verb_has_help_with_an_example() {
+    let store = Store::empty();
+    let top = store.ok(&["--help"]);
+    assert!(top.contains("Examples:") && top.contains("Exit codes:"), "{top}");
+    let verbs = top.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let verbs: Vec<_> =
+        verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help").collect();
+    assert_eq!(verbs.len(), 16, "{verbs:?}");
+    for verb in verbs {
+        let help = store.ok(&[verb, "--help"]);
+        assert!(help.contains("Example") && help.contains("cfgwal "), "{verb}: {help}");
+    }
+    assert_eq!(store.ok(&["--version"]), concat!("cfgwal ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn quiet_prints_data_and_errors_only() {
+    let store = Store::with("{\"n\": 1}");
+    assert_eq!(store.ok(&["init", "-q"]), "");
+    assert_eq!(store.ok(&["compact", "-q"]), "");
+    assert_eq!(store.ok(&["increment", "n", "-q"]), "2\n");
+    assert_eq!(store.ok(&["set", "v", "{", "--quiet"]), "");
+    assert_eq!(store.run(&["get", "gone", "-q"]).err, "cfgwal: settings.json has nothing at gone\n");
+}
+
+#[test]
+fn colour_is_for_terminals_unless_asked_for() {
+    let store = Store::with("{\"a\": 1}");
+    let plain = store.ok(&["set", "a", "2", "--dry-run"]);
+    assert!(!plain.contains('\u{1b}') && plain.contains("-{\"a\": 1}") && plain.contains("+{\"a\": 2}"), "{plain:?}");
+    let coloured = store.ok(&["set", "a", "2", "--dry-run", "--color", "always"]);
+    assert!(coloured.contains("\u{1b}[32m+{\"a\": 2}\u{1b}[0m"), "{coloured:?}");
+    assert_eq!(store.ok(&["set", "a", "2", "--dry-run", "--color", "never"]), plain);
+    let mut command = store.command(&["set", "a", "2", "--dry-run"]);
+    assert_eq!(ran(command.env("NO_COLOR", "1").output()).out, plain);
+    let failed = store.run(&["get", "gone", "--color", "always"]);
+    assert!(failed.err.starts_with("\u{1b}[31mcfgwal:\u{1b}[0m settings.json has nothing"), "{failed:?}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let store = Store::with("{}");
+    let lines: String = (0..3000).map(|n| format!("{{\"op\":\"set\",\"path\":\"n\",\"value\":{n}}}\n")).collect();
+    assert_eq!(store.feed(&["batch"], &lines).code, 0);
+    let mut child = store
+        .command(&["log"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("log starts");
+    drop(child.stdout.take());
+    let ran = ran(child.wait_with_output());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}

@@ -1,0 +1,219 @@
+//! A config file in a directory of its own, and the real command run on it.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+pub mod dice;
+pub mod readers;
+pub mod sandbox;
+pub mod session;
+
+/// A directory on a real disk, with or without a config file in it.
+pub struct Store {
+    dir: PathBuf,
+    /// Removes the directory, if it is the test's own.
+    _owned: Option<TempDir>,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Store {
+    /// Without a config file.
+    pub fn empty() -> Store {
+        let dir = tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        let dir = dir.expect("a directory under target/tmp");
+        Store { dir: dir.path().to_owned(), _owned: Some(dir) }
+    }
+
+    /// In a directory that is there.
+    pub fn at(dir: PathBuf) -> Store {
+        Store { dir, _owned: None }
+    }
+
+    /// With a `settings.json` that has no journal yet.
+    pub fn with(text: &str) -> Store {
+        let store = Store::empty();
+        store.write(text);
+        store
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.dir().join("settings.json")
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.dir().join("settings.json.cfgwal")
+    }
+
+    /// The config file as it is.
+    pub fn text(&self) -> String {
+        fs::read_to_string(self.file()).expect("settings.json")
+    }
+
+    /// Save the config file as an editor does that knows nothing of journals.
+    pub fn write(&self, text: &str) {
+        fs::write(self.file(), text).expect("settings.json");
+    }
+
+    /// The newest segment of the log.
+    pub fn segment(&self) -> PathBuf {
+        let entries = fs::read_dir(self.journal()).expect("the journal").map(|entry| entry.expect("an entry").path());
+        let is_segment =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-"));
+        entries.filter(is_segment).max().expect("a segment")
+    }
+
+    /// The command with these arguments, in the store's directory and in nobody's environment.
+    pub fn bare<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cfgwal"));
+        command.args(args).current_dir(self.dir()).stdin(Stdio::null());
+        for name in ["CFGWAL_FILE", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// The command about `settings.json`.
+    pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = self.bare(args);
+        command.env("CFGWAL_FILE", "settings.json");
+        command
+    }
+
+    /// Run a command about `settings.json`.
+    pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Ran {
+        ran(self.command(args).output())
+    }
+
+    /// Run a command that must succeed, and say nothing on stderr.
+    pub fn ok<S: AsRef<OsStr> + fmt::Debug>(&self, args: &[S]) -> String {
+        let ran = self.run(args);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {ran:?}");
+        ran.out
+    }
+
+    /// Run a command with something on its standard input.
+    pub fn feed<S: AsRef<OsStr>>(&self, args: &[S], input: &str) -> Ran {
+        feed(self.command(args), input)
+    }
+
+    /// Asserts what must hold whenever a command has ended well: every checksum and chain is good, recovery has nothing
+    /// to do, and nothing lies beside file and journal.
+    pub fn assert_well(&self, when: &str) {
+        for args in [&["verify"][..], &["recover", "--dry-run"]] {
+            let ran = self.run(args);
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{when}: {args:?}: {}", ran.out);
+        }
+        let names = fs::read_dir(self.dir()).expect("the directory").map(|entry| entry.expect("an entry").file_name());
+        let litter: Vec<_> = names.filter(|name| name != "settings.json" && name != "settings.json.cfgwal").collect();
+        assert!(litter.is_empty(), "{when}: {litter:?} lies beside file and journal");
+    }
+
+    /// Everything in the directory. Equal before and after: not a byte was written.
+    pub fn everything(&self) -> Everything {
+        let mut found = Everything::default();
+        walk(self.dir(), &mut found.files);
+        found
+    }
+
+    /// Everything but the page in which running processes tell one another who holds the lock: what a refused
+    /// edit must leave alone.
+    pub fn content(&self) -> Everything {
+        let mut found = self.everything();
+        found.files.remove(&self.journal().join("watermark"));
+        found
+    }
+
+    /// The segments of the log.
+    pub fn log(&self) -> Everything {
+        let mut found = self.everything();
+        found.files.retain(|path, _| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-")));
+        found
+    }
+}
+
+/// What each name in a directory is, its mode, inode and content.
+#[derive(PartialEq, Eq, Default)]
+pub struct Everything {
+    files: BTreeMap<PathBuf, (u32, u64, Vec<u8>)>,
+}
+
+impl Everything {
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
+/// Short enough to find the difference in.
+impl fmt::Debug for Everything {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, (mode, inode, content)) in &self.files {
+            let mut hasher = DefaultHasher::new();
+            content.hash(&mut hasher);
+            write!(f, "\n    {} {mode:o} {inode} {} bytes {:x}", path.display(), content.len(), hasher.finish())?;
+        }
+        Ok(())
+    }
+}
+
+fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, (u32, u64, Vec<u8>)>) {
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let meta = fs::symlink_metadata(&path).expect("what it is");
+        let content = match () {
+            // What may not be read, nobody can have changed either.
+            () if meta.is_file() => fs::read(&path).unwrap_or_else(|error| error.to_string().into_bytes()),
+            () if meta.is_symlink() => fs::read_link(&path).expect("its target").into_os_string().into_encoded_bytes(),
+            () => Vec::new(),
+        };
+        if meta.is_dir() {
+            walk(&path, found);
+        }
+        found.insert(path, (meta.permissions().mode(), meta.ino(), content));
+    }
+}
+
+/// Runs a command to its end.
+pub fn ran(output: std::io::Result<Output>) -> Ran {
+    let output = output.expect("the command runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+    Ran { code: output.status.code().expect("it ends by itself"), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Runs a command with something on its standard input.
+pub fn feed(mut command: Command, input: &str) -> Ran {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the command starts");
+    let mut stdin = child.stdin.take().expect("its input");
+    let input = input.as_bytes().to_vec();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let ran = ran(child.wait_with_output());
+    writer.join().expect("the input is written");
+    ran
+}
+
+/// Whether to run as long as a night allows.
+pub fn long() -> bool {
+    std::env::var_os("CFGWAL_LONG").is_some()
+}
