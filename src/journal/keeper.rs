@@ -10,6 +10,9 @@ use crate::materialise::FileStatus;
 /// How long to leave what could not be done.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How far the file may lag behind the log while edits go on.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
+
 /// What the keeper was told.
 #[derive(Default)]
 pub(super) struct Signals {
@@ -71,8 +74,7 @@ pub(super) fn run(inner: &Arc<Inner>) {
         match due {
             Some(at) if at <= now => {
                 drop(state);
-                let again = tend(inner);
-                cost = now.elapsed();
+                let again = tend(inner, &mut cost);
                 due = again.then(|| Instant::now() + AGAIN.max(delay(inner.options.materialise, cost)));
                 state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             }
@@ -84,19 +86,24 @@ pub(super) fn run(inner: &Arc<Inner>) {
     }
 }
 
-/// A file that is slow to write is written more rarely.
+/// A file that is slow to write is written more rarely, but is no more than a second behind as long as writing it
+/// takes no more than half a second.
 fn delay(when: Materialise, cost: Duration) -> Duration {
-    match when {
-        Materialise::After(delay) => delay.max(cost * 10),
-        Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100).max(cost * 10),
-    }
+    let least = match when {
+        Materialise::After(delay) => delay,
+        Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100),
+    };
+    least.max(cost).max((cost * 10).min(BEHIND_MAX / 2))
 }
 
-/// Returns whether to try again although no further edit comes.
-fn tend(inner: &Inner) -> bool {
+/// Returns whether to try again although no further edit comes; `cost` is what writing the file took, not compacting.
+fn tend(inner: &Inner, cost: &mut Duration) -> bool {
     let mut again = false;
     if matches!(inner.options.materialise, Materialise::After(_)) {
-        match inner.materialise(false) {
+        let began = Instant::now();
+        let outcome = inner.materialise(false);
+        *cost = began.elapsed();
+        match outcome {
             Ok(FileStatus::Current { .. }) => {}
             // What holds it back may pass: an editor closes the file, a process lets go of a lock, somebody makes room.
             Ok(FileStatus::Behind { .. }) => again = true,
@@ -110,4 +117,19 @@ fn tend(inner: &Inner) -> bool {
         again = true;
     }
     again
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_file_is_written_more_rarely_but_is_not_a_second_behind_for_that() {
+        let usual = Materialise::After(Duration::from_millis(100));
+        for (cost, wait) in [(0, 100), (10, 100), (30, 300), (50, 500), (90, 500), (400, 500), (3000, 3000)] {
+            let (cost, wait) = (Duration::from_millis(cost), Duration::from_millis(wait));
+            assert_eq!(delay(usual, cost), wait, "after a write that took {cost:?}");
+        }
+        assert_eq!(delay(Materialise::After(Duration::from_secs(60)), Duration::ZERO), Duration::from_secs(60));
+    }
 }
