@@ -10,8 +10,8 @@ use crate::materialise::{Behind, FileStatus};
 /// How long to leave what could not be done.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The longest pause because writing the file is slow.
-const SLOWEST: Duration = Duration::from_millis(500);
+/// How far the file may lag behind the log while edits go on.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 /// What the keeper was told.
 #[derive(Default)]
@@ -75,8 +75,7 @@ pub(super) fn run(inner: &Arc<Inner>) {
         match due {
             Some(at) if at <= now => {
                 drop(state);
-                let next = tend(inner);
-                cost = now.elapsed();
+                let next = tend(inner, &mut cost);
                 let soon = delay(inner.options.materialise, cost);
                 due = match next {
                     Next::Nothing => None,
@@ -93,13 +92,14 @@ pub(super) fn run(inner: &Arc<Inner>) {
     }
 }
 
-/// A file that is slow to write is written more rarely, yet never so rarely that it lags by a second.
+/// A file that is slow to write is written more rarely, but is no more than a second behind as long as writing it
+/// takes no more than half a second.
 fn delay(when: Materialise, cost: Duration) -> Duration {
-    let asked = match when {
+    let least = match when {
         Materialise::After(delay) => delay,
         Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100),
     };
-    asked.max((cost * 10).min(SLOWEST))
+    least.max(cost).max((cost * 10).min(BEHIND_MAX / 2))
 }
 
 /// What there is to do next.
@@ -111,11 +111,15 @@ enum Next {
     Later,
 }
 
-/// Bring the file up to date and compact. What comes next does not wait for a further edit.
-fn tend(inner: &Inner) -> Next {
+/// Bring the file up to date and compact. What comes next does not wait for a further edit; `cost` is what writing the
+/// file took, not compacting.
+fn tend(inner: &Inner, cost: &mut Duration) -> Next {
     let mut next = Next::Nothing;
     if matches!(inner.options.materialise, Materialise::After(_)) {
-        match inner.materialise(false) {
+        let began = Instant::now();
+        let outcome = inner.materialise(false);
+        *cost = began.elapsed();
+        match outcome {
             Ok(FileStatus::Current { .. }) => {}
             // What holds it back may pass: an editor closes the file, a process lets go of a lock, somebody makes room.
             Ok(FileStatus::Behind { why: Behind::Pending, .. }) => next = Next::Soon,
@@ -130,4 +134,19 @@ fn tend(inner: &Inner) -> Next {
         next = Next::Later;
     }
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_file_is_written_more_rarely_but_is_not_a_second_behind_for_that() {
+        let usual = Materialise::After(Duration::from_millis(100));
+        for (cost, wait) in [(0, 100), (10, 100), (30, 300), (50, 500), (90, 500), (400, 500), (3000, 3000)] {
+            let (cost, wait) = (Duration::from_millis(cost), Duration::from_millis(wait));
+            assert_eq!(delay(usual, cost), wait, "after a write that took {cost:?}");
+        }
+        assert_eq!(delay(Materialise::After(Duration::from_secs(60)), Duration::ZERO), Duration::from_secs(60));
+    }
 }
