@@ -19,7 +19,7 @@ use crate::note::{Note, TextHash, hash_text};
 use crate::op::{Base, Origin, OriginKind, Transaction};
 use crate::recovery::perform;
 use crate::state::State;
-use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
+use crate::storage::{self, File, Kind, Open, Rename, Stat};
 use crate::value::Value;
 use crate::version::{Showing, Version};
 
@@ -422,7 +422,7 @@ impl Materialiser<'_> {
     /// Remove a text beside the config file, unless someone has it open to write into it or has done so. It is looked at
     /// again by the next [sweep](Materialiser::sweep).
     fn remove_unless_open(&self, path: &std::path::Path, file: &dyn File, expected: &[u8]) -> Result<(), Error> {
-        let unused = match file.try_lease(Lease::Read) {
+        let unused = match file.try_lease() {
             Ok(leased) => leased && file.end_lease().unwrap_or(false),
             // Without leases there is no telling; a moment must do.
             Err(_) => {

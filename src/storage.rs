@@ -54,15 +54,6 @@ pub(crate) enum Lock {
     Exclusive,
 }
 
-/// What a lease proves while it is held (`F_SETLEASE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lease {
-    /// Nobody has the file open for writing.
-    Read,
-    /// Nobody else has the file open at all, and whoever opens it waits.
-    Write,
-}
-
 /// The kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -125,8 +116,9 @@ pub(crate) trait File: Send + Sync {
     /// Take the file's lock without waiting; `false` when another holds it.
     fn try_lock(&self, lock: Lock) -> io::Result<bool>;
     fn unlock(&self) -> io::Result<()>;
-    /// Take a lease without waiting; `false` when someone has the file open in the way that it excludes.
-    fn try_lease(&self, lease: Lease) -> io::Result<bool>;
+    /// Take a read lease (`F_SETLEASE`) without waiting: while it is held, nobody has the file open for writing. `false` when
+    /// someone has.
+    fn try_lease(&self) -> io::Result<bool>;
     /// Give the lease back; `false` when somebody tried to open the file meanwhile (the lease was being broken).
     fn end_lease(&self) -> io::Result<bool>;
     /// Give a [nameless](Open::Nameless) file a name that must be free.

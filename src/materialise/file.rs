@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::document::Format;
 use crate::error::Error;
 use crate::limits::RECORD_MAX;
-use crate::storage::{self, File, Kind, Lease, Open, Stat, Storage};
+use crate::storage::{self, File, Kind, Open, Stat, Storage};
 
 /// What the system itself follows (`MAXSYMLINKS`).
 const LINKS_MAX: usize = 40;
@@ -128,7 +128,7 @@ impl ConfigFile {
     fn stood_still(&self, text: &Text) -> Result<bool, Error> {
         let same =
             |now: Stat| (now.len, now.modified_ns, now.ino) == (text.stat.len, text.stat.modified_ns, text.stat.ino);
-        match text.file.try_lease(Lease::Read) {
+        match text.file.try_lease() {
             Ok(true) => {
                 let now = text.file.stat().map_err(Error::io("look at", &self.path))?;
                 // A writer that came meanwhile has broken the lease.

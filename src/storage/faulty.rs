@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::{File, Lease, Lock, Open, PAGE_WORDS, Page, Rename, Stat, Storage};
+use super::{File, Lock, Open, PAGE_WORDS, Page, Rename, Stat, Storage};
 
 /// What the engine is given in place of the operating system.
 #[derive(Clone)]
@@ -582,9 +582,9 @@ impl File for FaultyFile {
         self.pass(Call::Unlock)?;
         self.below.unlock()
     }
-    fn try_lease(&self, lease: Lease) -> io::Result<bool> {
+    fn try_lease(&self) -> io::Result<bool> {
         self.pass(Call::TryLease)?;
-        self.below.try_lease(lease)
+        self.below.try_lease()
     }
     fn end_lease(&self) -> io::Result<bool> {
         self.pass(Call::EndLease)?;

@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, Uid, XattrFlags
 use rustix::process::{Pid, Resource, getrlimit};
 use rustix::thread::futex;
 
-use super::{File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
+use super::{File, Kind, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
 
 mod fork;
 
@@ -224,15 +224,11 @@ impl File for OsFile {
         Ok(())
     }
 
-    fn try_lease(&self, lease: Lease) -> io::Result<bool> {
+    fn try_lease(&self) -> io::Result<bool> {
         // fcntl(2): `F_SETSIG`. The default signal of a lease, SIGIO, would end a process that never heard of it.
         const F_SETSIG: i32 = 10;
         set_lease(&self.file, F_SETSIG, libc::SIGURG)?;
-        let kind = match lease {
-            Lease::Read => libc::F_RDLCK,
-            Lease::Write => libc::F_WRLCK,
-        };
-        match set_lease(&self.file, libc::F_SETLEASE, kind) {
+        match set_lease(&self.file, libc::F_SETLEASE, libc::F_RDLCK) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),

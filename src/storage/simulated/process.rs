@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-use super::super::{File, Lease, Lock, Open, PAGE_LEN, Page, Rename, Stat, Storage};
+use super::super::{File, Lock, Open, PAGE_LEN, Page, Rename, Stat, Storage};
 use super::page::{Map, Memory};
 use super::state::{Registered, State, Who, errno};
 use super::{Disk, Time};
@@ -335,9 +335,9 @@ impl File for SimFile {
         self.state().unlock(self.handle)
     }
 
-    fn try_lease(&self, lease: Lease) -> io::Result<bool> {
+    fn try_lease(&self) -> io::Result<bool> {
         self.pass(Call::TryLease)?;
-        self.state().try_lease(self.process.inner.who, self.handle, lease)
+        self.state().try_lease(self.process.inner.who, self.handle)
     }
 
     fn end_lease(&self) -> io::Result<bool> {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::super::{Kind, Lease, Lock, Open};
+use super::super::super::{Kind, Lock, Open};
 use super::super::content::{BLOCK, LEN_MAX};
 use super::super::file::{FileBody, Meta};
 use super::super::names::{NameOp, committed_by};
@@ -254,16 +254,16 @@ impl State {
         let leases = &mut self.node_mut(ino)?.leases;
         let waiting = |held: &Held| held.breaking_since.is_none_or(|since| now < since + LEASE_BREAK_NS);
         leases.retain(waiting);
-        let in_the_way = |held: &&mut Held| to_write || held.kind == Lease::Write;
-        let mut met = false;
-        for held in leases.iter_mut().filter(in_the_way) {
-            held.breaking_since.get_or_insert(now);
-            met = true;
+        if !to_write {
+            return Ok(());
         }
-        if met { Err(errno(libc::EWOULDBLOCK)) } else { Ok(()) }
+        for held in leases.iter_mut() {
+            held.breaking_since.get_or_insert(now);
+        }
+        if !leases.is_empty() { Err(errno(libc::EWOULDBLOCK)) } else { Ok(()) }
     }
 
-    pub(in super::super) fn try_lease(&mut self, who: Who, handle: u64, kind: Lease) -> io::Result<bool> {
+    pub(in super::super) fn try_lease(&mut self, who: Who, handle: u64) -> io::Result<bool> {
         if !self.machine.rules.leases {
             return Err(errno(libc::EINVAL));
         }
@@ -275,15 +275,12 @@ impl State {
         if who.uid != 0 && who.uid != node.meta().uid {
             return Err(errno(libc::EACCES));
         }
-        let free = match kind {
-            // This descriptor counts too: a read lease is for those who can only read.
-            Lease::Read => !self.handles.values().any(|file| file.ino == ino && file.is_writable),
-            Lease::Write => node.opens == 1,
-        };
+        // This descriptor counts too: a read lease is for those who can only read.
+        let free = !self.handles.values().any(|file| file.ino == ino && file.is_writable);
         let leases = &mut self.node_mut(ino)?.leases;
         if free {
             leases.retain(|held| held.handle != handle);
-            leases.push(Held { handle, kind, breaking_since: None });
+            leases.push(Held { handle, breaking_since: None });
         }
         Ok(free)
     }

@@ -79,28 +79,12 @@ fn a_read_lease_proves_that_nobody_can_write() -> Tested {
     durable(&process, "/a", b"x")?;
     let file = read(&process, "/a")?;
     let writing = editor.hold("/a", true)?;
-    assert!(!file.try_lease(Lease::Read)?);
+    assert!(!file.try_lease()?);
     drop(writing);
-    assert!(file.try_lease(Lease::Read)?);
+    assert!(file.try_lease()?);
     editor.read_file("/a")?;
     assert!(file.end_lease()?, "reading does not disturb it");
-    assert!(!open(&process, "/a")?.try_lease(Lease::Read)?, "one's own descriptor counts");
-    Ok(())
-}
-
-#[test]
-fn a_write_lease_proves_that_nobody_has_it_open() -> Tested {
-    let (disk, process) = machine();
-    let reader = disk.process();
-    let file = durable(&process, "/a", b"x")?;
-    let reading = reader.hold("/a", false)?;
-    assert!(!file.try_lease(Lease::Write)?);
-    drop(reading);
-    assert!(file.try_lease(Lease::Write)?);
-    assert_eq!(reader.read_file("/a").err().map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
-    assert!(!file.end_lease()?, "somebody came");
-    assert!(!file.end_lease()?, "there is none");
-    reader.read_file("/a")?;
+    assert!(!open(&process, "/a")?.try_lease()?, "one's own descriptor counts");
     Ok(())
 }
 
@@ -110,7 +94,7 @@ fn an_editor_that_opens_for_writing_breaks_a_read_lease() -> Tested {
     let editor = disk.process();
     durable(&process, "/a", b"x")?;
     let file = read(&process, "/a")?;
-    assert!(file.try_lease(Lease::Read)?);
+    assert!(file.try_lease()?);
     assert_eq!(editor.write_file("/a", "y").err().map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
     assert!(!file.end_lease()?);
     editor.write_file("/a", "y")?;
@@ -121,13 +105,14 @@ fn an_editor_that_opens_for_writing_breaks_a_read_lease() -> Tested {
 fn a_lease_that_is_not_given_back_ends_after_a_while() -> Tested {
     let (disk, process) = machine();
     let editor = disk.process();
-    let file = durable(&process, "/a", b"x")?;
-    assert!(file.try_lease(Lease::Write)?);
-    assert!(editor.hold("/a", false).is_err());
+    durable(&process, "/a", b"x")?;
+    let file = read(&process, "/a")?;
+    assert!(file.try_lease()?);
+    assert!(editor.hold("/a", true).is_err());
     disk.advance(Duration::from_secs(44));
-    assert!(editor.hold("/a", false).is_err());
+    assert!(editor.hold("/a", true).is_err());
     disk.advance(Duration::from_secs(1));
-    assert!(editor.hold("/a", false).is_ok());
+    assert!(editor.hold("/a", true).is_ok());
     assert!(!file.end_lease()?);
     Ok(())
 }
@@ -136,14 +121,15 @@ fn a_lease_that_is_not_given_back_ends_after_a_while() -> Tested {
 fn a_lease_ends_with_its_file_and_with_its_process() -> Tested {
     let (disk, process) = machine();
     let editor = disk.process();
-    let file = durable(&process, "/a", b"x")?;
-    assert!(file.try_lease(Lease::Write)?);
+    durable(&process, "/a", b"x")?;
+    let file = read(&process, "/a")?;
+    assert!(file.try_lease()?);
     drop(file);
-    editor.read_file("/a")?;
-    let file = open(&process, "/a")?;
-    assert!(file.try_lease(Lease::Write)?);
+    editor.write_file("/a", "y")?;
+    let file = read(&process, "/a")?;
+    assert!(file.try_lease()?);
     process.kill();
-    editor.read_file("/a")?;
+    editor.write_file("/a", "z")?;
     Ok(())
 }
 
@@ -153,8 +139,8 @@ fn leases_are_refused_where_there_are_none_and_to_strangers() -> Tested {
     let file = durable(&process, "/a", b"x")?;
     disk.set_owner("/a", 0o666, 5, 5)?;
     let stranger = disk.process_of(6, 6);
-    assert_eq!(kind(read(&stranger, "/a")?.try_lease(Lease::Read)), Some(libc::EACCES));
+    assert_eq!(kind(read(&stranger, "/a")?.try_lease()), Some(libc::EACCES));
     disk.set_rules(|rules| rules.leases = false);
-    assert_eq!(kind(file.try_lease(Lease::Write)), Some(libc::EINVAL));
+    assert_eq!(kind(file.try_lease()), Some(libc::EINVAL));
     Ok(())
 }
