@@ -192,6 +192,9 @@ impl FaultPlan {
     }
 
     /// The process dies when it is about to look at or store into a shared page for this time, counted apart.
+    ///
+    /// No call fails because of that, so what it was doing may still seem to succeed: nothing that a dead process
+    /// says counts as said.
     #[must_use]
     pub fn kill_at_touch(mut self, touch: u64) -> FaultPlan {
         self.kill_at_touch = Some(touch);
