@@ -100,7 +100,7 @@ pub(crate) fn state_of(log: &Log, version: &Version, text: &KnownText) -> Result
 }
 
 fn gather(log: &Log) -> Result<Evidence, Error> {
-    recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true)
+    recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true, &|| ())
 }
 
 /// The state at an older revision that the log still holds.

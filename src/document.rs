@@ -87,7 +87,7 @@ fn reads_comments(path: &Path) -> bool {
 ///
 /// # Errors
 /// Whatever the format does not allow, or allows but readers disagree about (a key written twice),
-/// and a text larger or deeper than [`limits`].
+/// and a text larger or deeper than [allowed](crate::DEPTH_MAX).
 pub fn parse(format: Format, text: &[u8]) -> Result<Value, Invalid> {
     match format {
         #[cfg(feature = "json")]

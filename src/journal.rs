@@ -522,12 +522,17 @@ impl Inner {
     }
 
     fn compact_if_due(&self) -> Result<(), Error> {
+        if !compact::is_due(&self.log)? {
+            return Ok(());
+        }
+        let guard = match self.log.maintenance_now() {
+            // Whoever holds it may be at just that. If not, there is a next time.
+            Err(Error::Locked { .. }) => return Ok(()),
+            guard => guard?,
+        };
+        // Somebody else may just have done it.
         if compact::is_due(&self.log)? {
-            let guard = self.log.maintenance()?;
-            // Somebody else may just have done it.
-            if compact::is_due(&self.log)? {
-                compact::compact(&self.log, &self.config, &guard)?;
-            }
+            compact::compact(&self.log, &self.config, &guard)?;
         }
         Ok(())
     }
@@ -573,6 +578,10 @@ impl Inner {
         if self.materialiser(false).has_leftovers().unwrap_or(false) {
             let guard = self.log.maintenance()?;
             self.materialiser(false).sweep(&guard)?;
+        }
+        // Who makes one edit is gone before a keeper would look.
+        if let Err(error) = self.compact_if_due() {
+            tracing::warn!(%error, "the log could not be compacted");
         }
         Ok(status)
     }

@@ -112,6 +112,11 @@ impl Log {
         let beside = look_beside(&*storage, dir, &locks, &boot)?;
         let settled = matches!(beside.0.standing, Standing::ThisBoot(_)) && beside.1.damage.is_none();
         let plan = if settled { beside.1 } else { recover_alone(&*storage, dir, &locks, &boot, lock_timeout)? };
+        if !beside.0.leftovers.is_empty()
+            && let Err(error) = sweep(&*storage, &locks)
+        {
+            tracing::debug!(path = %dir.display(), %error, "unfinished files stay behind");
+        }
         if !locks.watermark.is_named() {
             // Whoever made or recovered the journal may have died before its name was durable.
             let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -262,6 +267,12 @@ impl Log {
         self.locks.maintenance(self.lock_timeout)
     }
 
+    /// The same, if it can be had without waiting.
+    pub(crate) fn maintenance_now(&self) -> Result<MaintenanceGuard<'_>, Error> {
+        self.usable()?;
+        self.locks.maintenance(Duration::ZERO)
+    }
+
     pub(crate) fn usable(&self) -> Result<(), Error> {
         if !self.is_ours() {
             return Err(Error::Forked { path: self.dir.clone() });
@@ -301,6 +312,17 @@ fn refuse_absent(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
     storage.stat(dir).map(drop).map_err(Error::io("open", dir))
 }
 
+/// Remove what killed processes left unfinished, unless somebody is at work, whose unfinished file it may be.
+fn sweep(storage: &dyn Storage, locks: &Locks) -> Result<(), Error> {
+    let now = Duration::ZERO;
+    let alone = locks.maintenance(now).and_then(|maintenance| Ok((maintenance, locks.append(now)?)));
+    match alone {
+        Ok((maintenance, append)) => recovery::perform::sweep(storage, locks, &maintenance, &append),
+        Err(Error::Locked { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// What can be known without any lock.
 pub(crate) fn look_beside(
     storage: &dyn Storage,
@@ -309,7 +331,7 @@ pub(crate) fn look_beside(
     boot: &[u8; 16],
 ) -> Result<(Evidence, LogPlan), Error> {
     let standing = || standing(locks, boot, None);
-    let evidence = recovery::gather(storage, dir, standing, false)?;
+    let evidence = recovery::gather(storage, dir, standing, false, &|| ())?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     // The page of another store says nothing about this one.
     if let Standing::ThisBoot(_) = evidence.standing

@@ -275,6 +275,7 @@ impl Materialiser<'_> {
             }
             let conflicts = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
             let base = Base { text: hash, against, revision, own: done.own, conflicts };
+            let origin = origin.clone();
             Ok(Some(Entry::Edit(Transaction { time, origin, key: None, base: Some(base), ops: done.ops })))
         };
         let settled = move |now: &Version| {
@@ -553,7 +554,7 @@ impl Materialiser<'_> {
     }
 
     fn append_note(&self, note: Note) -> Result<(), Error> {
-        let mut request = [Request::new(Want::Computed(Box::new(move |_| Ok(Some(Entry::Note(note))))))];
+        let mut request = [Request::new(Want::Computed(Box::new(move |_| Ok(Some(Entry::Note(note.clone()))))))];
         self.log.append(&mut request);
         let [request] = request;
         request.outcome.expect("every request has an outcome").map(drop)

@@ -286,8 +286,6 @@ fn read_key(text: &str, at: usize) -> Result<(String, usize), PathError> {
     let len = text.find(['.', '[', ']', '"']).unwrap_or(text.len());
     match len {
         0 => Err(PathError::NoKey { at }),
-        // A copy of a key beyond the limit is of no use to anyone.
-        _ if len > KEY_MAX => Err(PathError::KeyTooLong),
         _ => Ok((text[..len].into(), len)),
     }
 }
@@ -534,6 +532,19 @@ mod tests {
             ("/~0/é~0~x", PathError::Escape { at: 8 }),
         ] {
             assert_eq!(Path::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_quoted_where_they_could_be_misread() {
+        for (keys, text) in [
+            (&["a-b_c", "é/~", "0"][..], "a-b_c.é/~.0"),
+            (&["/a", "/a"], r#""/a"./a"#),
+            (&["", "a.b", "a[0", "]"], r#"""."a.b"."a[0"."]""#),
+            (&["a b", "\\", "\""], r#""a b"."\\"."\"""#),
+            (&["\u{1b}[31m", "\u{202e}", "a\nb", "\u{a0}"], "\"\\u001b[31m\".\"\\u202e\".\"a\\nb\".\"\u{a0}\""),
+        ] {
+            assert_eq!(keys.iter().copied().collect::<Path>().to_string(), text);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Recovery as a person meets it: a [`Plan`] that is printed, and the same plan performed.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,8 +144,16 @@ fn gather_between_appends(storage: &dyn Storage, dir: &Path) -> Result<(Evidence
             Ok(false) | Err(_) => break false,
         }
     };
-    let (evidence, _) = view::look(storage, dir, true)?;
-    Ok((evidence, alone))
+    // Held no longer than it takes to open the files and note their ends. Were they opened again, others may write by then.
+    let openings = Cell::new(0);
+    let opened = || {
+        openings.set(openings.get() + 1);
+        if alone && let Err(error) = lock.unlock() {
+            tracing::warn!(%error, "cannot unlock the journal; the lock ends with this process");
+        }
+    };
+    let (evidence, _) = view::look(storage, dir, true, &opened)?;
+    Ok((evidence, alone && openings.get() == 1))
 }
 
 impl Plan {

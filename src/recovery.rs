@@ -13,7 +13,7 @@ use crate::frame::{self, Fault, Frame, Seed};
 use crate::segment::{self, BLOCK, Cursor, Header, HeaderFault};
 use crate::snapshot::{self, Snapshot, SnapshotFault};
 use crate::state::State;
-use crate::storage::{self, Open, Storage};
+use crate::storage::{self, File, Open, Storage};
 use crate::value::{OrderedMap, Value};
 use crate::version::Version;
 use crate::watermark::{self, Reached};
@@ -230,16 +230,18 @@ pub(crate) fn store_of(evidence: &Evidence) -> Option<[u8; 16]> {
 const GATHER_TRIES: usize = 20;
 
 /// Read a journal. Beside running writers this never waits; files that a compaction retires meanwhile are looked for again.
+/// `opened` is called once every file is open and its end noted: what is appended afterwards is not read.
 pub(crate) fn gather(
     storage: &dyn Storage,
     dir: &Path,
     standing: impl Fn() -> Standing,
     every_byte: bool,
+    opened: &dyn Fn(),
 ) -> Result<Evidence, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match gather_once(storage, dir, standing(), every_byte) {
+        match gather_once(storage, dir, standing(), every_byte, opened) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound && tries < GATHER_TRIES => {
                 if let Err(error) = storage.stat(dir) {
                     return Err(Error::io("open", dir)(error));
@@ -250,56 +252,87 @@ pub(crate) fn gather(
     }
 }
 
-fn gather_once(storage: &dyn Storage, dir: &Path, standing: Standing, every_byte: bool) -> Result<Evidence, Error> {
+fn gather_once(
+    storage: &dyn Storage,
+    dir: &Path,
+    standing: Standing,
+    every_byte: bool,
+    opened: &dyn Fn(),
+) -> Result<Evidence, Error> {
     let mut snapshots = BTreeMap::new();
-    let mut numbers = Vec::new();
+    let mut segments = BTreeMap::new();
     let mut leftovers = Vec::new();
     for name in storage.list(dir).map_err(Error::io("list", dir))? {
         let Some(name) = name.to_str() else { continue };
         if let Some(revision) = snapshot::revision_in(name) {
-            snapshots.insert(revision, dir.join(name));
+            snapshots.insert(revision, Opened::open(storage, dir, name)?);
         } else if let Some(number) = segment::number_in(name) {
-            numbers.push(number);
+            segments.insert(number, Opened::open(storage, dir, name)?);
         } else if is_leftover(name) {
             leftovers.push(name.to_owned());
         }
     }
-    numbers.sort_unstable();
+    opened();
     leftovers.sort_unstable();
     let mut found = Vec::new();
     let mut covered = 0;
-    for (revision, path) in snapshots.into_iter().rev() {
-        let bytes = read_file(storage, &path)?;
-        let snapshot = snapshot::decode(&bytes);
+    for (revision, file) in snapshots.into_iter().rev() {
+        let snapshot = snapshot::decode(&file.read(u64::MAX)?);
         let enough = snapshot.is_ok();
         if let Ok(snapshot) = &snapshot {
             covered = covered.max(snapshot.header.next_segment);
         }
-        found.push((revision, snapshot, bytes.len() as u64));
+        found.push((revision, snapshot, file.len));
         if enough && !every_byte {
             break;
         }
     }
-    let mut segments = Vec::new();
-    for number in numbers {
-        let path = dir.join(segment::name(number));
-        let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
-        let len = file.stat().map_err(Error::io("look at", &path))?.len;
-        let bytes = if number >= covered || every_byte {
-            storage::read_all(&*file).map_err(Error::io("read", &path))?
-        } else {
-            storage::read_range(&*file, 0, BLOCK as usize).map_err(Error::io("read", &path))?
-        };
+    let read = |(number, file): (u64, Opened)| {
+        let bytes = file.read(if number >= covered || every_byte { u64::MAX } else { BLOCK })?;
         let header =
             Header::decode(&bytes).and_then(|h| if h.number == number { Ok(h) } else { Err(HeaderFault::Damaged) });
-        segments.push(SegmentFound { number, header, bytes, len });
-    }
+        Ok(SegmentFound { number, header, bytes, len: file.len })
+    };
+    let segments = segments.into_iter().map(read).collect::<Result<_, Error>>()?;
     Ok(Evidence { dir: dir.to_owned(), standing, snapshots: found, segments, leftovers })
 }
 
-fn read_file(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>, Error> {
-    let file = storage.open(path, Open::Read).map_err(Error::io("open", path))?;
-    storage::read_all(&*file).map_err(Error::io("read", path))
+/// A file that is open, and how long it was then.
+struct Opened {
+    path: PathBuf,
+    file: Box<dyn File>,
+    len: u64,
+}
+
+impl Opened {
+    fn open(storage: &dyn Storage, dir: &Path, name: &str) -> Result<Opened, Error> {
+        let path = dir.join(name);
+        let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+        let len = file.stat().map_err(Error::io("look at", &path))?.len;
+        Ok(Opened { path, file, len })
+    }
+
+    /// Its first bytes, as many as asked for and no more than there were.
+    fn read(&self, most: u64) -> Result<Vec<u8>, Error> {
+        let too_large = |_| Error::io("read", &self.path)(std::io::ErrorKind::FileTooLarge.into());
+        let len = usize::try_from(self.len.min(most)).map_err(too_large)?;
+        storage::read_range(&*self.file, 0, len).map_err(Error::io("read", &self.path))
+    }
+}
+
+/// The evidence as it was for the oldest state that can still be built upon.
+pub(crate) fn from_oldest(mut evidence: Evidence) -> Evidence {
+    // A crash may have kept a retired snapshot whose segments are gone.
+    let has = |next: u64| evidence.segments.iter().any(|found| found.number == next);
+    let oldest = evidence
+        .snapshots
+        .iter()
+        .rposition(|(_, snapshot, _)| snapshot.as_ref().is_ok_and(|snapshot| has(snapshot.header.next_segment)));
+    if let Some(oldest) = oldest {
+        evidence.snapshots.truncate(oldest + 1);
+        evidence.snapshots.drain(..oldest);
+    }
+    evidence
 }
 
 /// Whether a name is one that `segment` or `snapshot` gives to an unfinished file, and no other.
@@ -508,6 +541,7 @@ impl<'a> Replay<'a> {
             successor_needs_it: successor.is_some(),
             later_frame_vouches: later.durable >= broken,
             vouched_elsewhere: self.vouched >= broken,
+            cut_short: fault == Fault::Short || rest.len() < frame::HEADER_LEN,
             bytes_left: len != 0,
         };
         self.plan.highest = (self.plan.highest.0.max(later.sequence), self.plan.highest.1.max(later.revision));

@@ -99,7 +99,6 @@ impl Value {
         match (self, other) {
             (Value::Array(a), Value::Array(b)) => a.same(b),
             (Value::Object(a), Value::Object(b)) => a.same(b),
-            (Value::Array(_) | Value::Object(_), _) => false,
             (a, b) => a == b,
         }
     }
@@ -433,7 +432,7 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_counts() {
-        let entries = [("a", 1), ("b", 2)];
+        let entries = [("a", 1), ("b", 1)];
         let value: Value = entries.into_iter().collect();
         assert_eq!(value, entries.into_iter().collect());
         assert_ne!(value, entries.into_iter().rev().collect());

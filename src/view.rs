@@ -151,7 +151,7 @@ impl View {
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
-        let (evidence, holder) = look(&*config.storage, &dir, false)?;
+        let (evidence, holder) = look(&*config.storage, &dir, false, &|| ())?;
         let plan = recovery::plan(&evidence, Look::Beside)?;
         let (file, hand_edit) = look_at_file(&config, &plan)?;
         let snapshot = plan.snapshot;
@@ -220,10 +220,7 @@ impl View {
     /// # Errors
     /// [`Error::Io`]. Over damage, what comes before it.
     pub fn history(&self) -> Result<Vec<Entry>, Error> {
-        let mut evidence = self.everything()?;
-        // From the oldest state on that can be built upon.
-        let oldest = evidence.snapshots.iter().rposition(|(_, snapshot, _)| snapshot.is_ok());
-        evidence.snapshots.drain(..oldest.unwrap_or(0));
+        let evidence = recovery::from_oldest(self.everything()?);
         let mut entries = Vec::new();
         recovery::plan_until(&evidence, Look::Beside, u64::MAX, &mut |frame| {
             if frame.fields.kind == FrameKind::Edit
@@ -237,7 +234,7 @@ impl View {
 
     fn everything(&self) -> Result<Evidence, Error> {
         let dir = self.dir.as_ref().ok_or(Error::NoSuchRevision { revision: 0, oldest: 0, newest: 0 })?;
-        look(&*self.config.storage, dir, true).map(|(evidence, _)| evidence)
+        look(&*self.config.storage, dir, true, &|| ()).map(|(evidence, _)| evidence)
     }
 
     /// What an edit would do to the config file.
@@ -296,15 +293,12 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
         }
         Err(error) => return Err(Error::io("look at", &dir)(error)),
     }
-    let (evidence, _) = look(&*config.storage, &dir, true)?;
+    let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
     let (file, _) = look_at_file(&config, &plan)?;
     let (mut findings, mut records, mut damage) = (plan.findings, plan.records, plan.damage);
     // Once more from the oldest snapshot on, so that what newer ones cover is checked too.
-    let mut older = evidence.clone();
-    let oldest = older.snapshots.iter().rposition(|(_, snapshot, _)| snapshot.is_ok());
-    older.snapshots.drain(..oldest.unwrap_or(0));
-    let from_oldest = recovery::plan(&older, Look::Beside)?;
+    let from_oldest = recovery::plan(&recovery::from_oldest(evidence.clone()), Look::Beside)?;
     records = records.max(from_oldest.records);
     match (&damage, from_oldest.damage) {
         (None, Some(covered)) => {
@@ -344,6 +338,7 @@ pub(crate) fn look(
     storage: &dyn Storage,
     dir: &FilePath,
     every_byte: bool,
+    opened: &dyn Fn(),
 ) -> Result<(Evidence, Option<Holder>), Error> {
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
     let mut holder = None;
@@ -354,10 +349,10 @@ pub(crate) fn look(
         Ok(Peek::OtherBoot) => Standing::OtherBoot,
         Ok(Peek::Void) | Err(_) => Standing::Unknown,
     };
-    let mut evidence = recovery::gather(storage, dir, peek, every_byte)?;
+    let mut evidence = recovery::gather(storage, dir, peek, every_byte, opened)?;
     if !matches!(evidence.standing, Standing::ThisBoot(_)) && peek() != evidence.standing {
         // Somebody has begun to work with the journal meanwhile: what was read may hold what is not durable.
-        evidence = recovery::gather(storage, dir, peek, every_byte)?;
+        evidence = recovery::gather(storage, dir, peek, every_byte, opened)?;
     }
     if let Peek::ThisBoot { store, holder: found, .. } = standing {
         (of_store, holder) = (Some(store), found);

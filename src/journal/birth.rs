@@ -1,5 +1,6 @@
 //! A store is born whole: built under a temporary name, synced, and renamed, so that nobody ever finds half of one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::recovery;
 use crate::segment::{Header, Segment};
 use crate::snapshot;
 use crate::state::State;
-use crate::storage::{self, Open, Rename, Storage};
+use crate::storage::{self, File, Lock, Open, Rename, Storage};
 use crate::version::{KnownText, StandsFor, Version};
 use crate::watermark::{self, Reached, Watermark};
 
@@ -36,24 +37,70 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<(), 
         version.texts = Arc::new([KnownText { hash: hash_text(&store, &text.bytes), stands_for }]);
         shown = String::from_utf8(text.bytes).ok();
     }
-    let temporary = temporary_name(dir, u128::from_le_bytes(random()?));
-    storage.create_dir(&temporary).map_err(Error::io("create", &temporary))?;
+    let (temporary, _at_work) = begin(storage, dir)?;
     let built = build(storage, &temporary, store, &version, shown.as_deref(), random()?);
     let named = built.and_then(|()| match storage.rename(&temporary, dir, Rename::Keep) {
         Ok(()) => storage::sync_dir(storage, parent).map_err(Error::io("sync", parent)).map(|()| true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(Error::io("name", dir)(error)),
     });
     if !matches!(named, Ok(true)) {
         remove_tree(storage, &temporary);
     }
+    sweep(storage, dir, parent);
     named.map(drop)
+}
+
+/// A directory for a store that has no name yet, and its lock, which tells others that somebody is at work there. From
+/// the moment it has its name this is the lock for appending.
+fn begin(storage: &dyn Storage, dir: &Path) -> Result<(PathBuf, Box<dyn File>), Error> {
+    loop {
+        let id = storage.random().map_err(Error::io("get random bytes for", dir))?;
+        let path = temporary_name(dir, u128::from_le_bytes(id));
+        storage.create_dir(&path).map_err(Error::io("create", &path))?;
+        let claim = || -> io::Result<Option<Box<dyn File>>> {
+            let at_work = storage.open(&path, Open::Directory)?;
+            let alone = at_work.try_lock(Lock::Exclusive)?;
+            Ok((alone && storage.stat(&path)?.same_file(&at_work.stat()?)).then_some(at_work))
+        };
+        match claim() {
+            Ok(Some(at_work)) => return Ok((path, at_work)),
+            // Somebody who swept saw it before it was locked.
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                remove_tree(storage, &path);
+                return Err(Error::io("lock", &path)(error));
+            }
+        }
+    }
+}
+
+/// Remove stores that nobody is at work on any more: whoever was has been killed. What cannot be removed is litter and no harm.
+fn sweep(storage: &dyn Storage, dir: &Path, parent: &Path) {
+    for name in storage.list(parent).unwrap_or_default() {
+        let path = parent.join(&name);
+        if !is_temporary_name(&path, dir) {
+            continue;
+        }
+        let Ok(at_work) = storage.open(&path, Open::Directory) else { continue };
+        if matches!(at_work.try_lock(Lock::Exclusive), Ok(true)) {
+            remove_tree(storage, &path);
+        }
+    }
 }
 
 fn temporary_name(dir: &Path, id: u128) -> PathBuf {
     let mut name = dir.file_name().unwrap_or_default().to_owned();
     name.push(format!(".tmp-{id:032x}"));
     dir.with_file_name(name)
+}
+
+/// Whether a path is one that [`temporary_name`] gives, and no other.
+fn is_temporary_name(path: &Path, dir: &Path) -> bool {
+    let id = path.to_str().and_then(|path| path.rsplit_once(".tmp-")).map(|(_, id)| id);
+    let id = id.filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
+    id.is_some_and(|id| temporary_name(dir, id).file_name() == path.file_name())
 }
 
 fn build(

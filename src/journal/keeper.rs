@@ -5,6 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Inner, Materialise};
+use crate::materialise::{Behind, FileStatus};
+
+/// How long to leave what could not be done.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How far the file may lag behind the log while edits go on.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 /// What the keeper was told.
 #[derive(Default)]
@@ -60,16 +67,21 @@ pub(super) fn run(inner: &Arc<Inner>) {
             state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        if std::mem::take(&mut state.dirty) && due.is_none() {
-            due = Some(Instant::now() + delay(inner.options.materialise, cost));
+        if std::mem::take(&mut state.dirty) {
+            let soon = Instant::now() + delay(inner.options.materialise, cost);
+            due = Some(due.map_or(soon, |at| at.min(soon)));
         }
         let now = Instant::now();
         match due {
             Some(at) if at <= now => {
-                due = None;
                 drop(state);
-                tend(inner);
-                cost = now.elapsed();
+                let next = tend(inner, &mut cost);
+                let soon = delay(inner.options.materialise, cost);
+                due = match next {
+                    Next::Nothing => None,
+                    Next::Soon => Some(Instant::now() + soon),
+                    Next::Later => Some(Instant::now() + AGAIN.max(soon)),
+                };
                 state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             }
             Some(at) => {
@@ -80,21 +92,61 @@ pub(super) fn run(inner: &Arc<Inner>) {
     }
 }
 
-/// A file that is slow to write is written more rarely.
+/// A file that is slow to write is written more rarely, but is no more than a second behind as long as writing it
+/// takes no more than half a second.
 fn delay(when: Materialise, cost: Duration) -> Duration {
-    match when {
-        Materialise::After(delay) => delay.max(cost * 10),
-        Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100).max(cost * 10),
-    }
+    let least = match when {
+        Materialise::After(delay) => delay,
+        Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100),
+    };
+    least.max(cost).max((cost * 10).min(BEHIND_MAX / 2))
 }
 
-fn tend(inner: &Inner) {
-    if matches!(inner.options.materialise, Materialise::After(_))
-        && let Err(error) = inner.materialise(false)
-    {
-        tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
+/// What there is to do next.
+enum Next {
+    Nothing,
+    /// Edits came while the file was written.
+    Soon,
+    /// Something stands in the way that may pass.
+    Later,
+}
+
+/// Bring the file up to date and compact. What comes next does not wait for a further edit; `cost` is what writing the
+/// file took, not compacting.
+fn tend(inner: &Inner, cost: &mut Duration) -> Next {
+    let mut next = Next::Nothing;
+    if matches!(inner.options.materialise, Materialise::After(_)) {
+        let began = Instant::now();
+        let outcome = inner.materialise(false);
+        *cost = began.elapsed();
+        match outcome {
+            Ok(FileStatus::Current { .. }) => {}
+            // What holds it back may pass: an editor closes the file, a process lets go of a lock, somebody makes room.
+            Ok(FileStatus::Behind { why: Behind::Pending, .. }) => next = Next::Soon,
+            Ok(FileStatus::Behind { .. }) => next = Next::Later,
+            Err(error) => {
+                tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
+            }
+        }
     }
     if let Err(error) = inner.compact_if_due() {
         tracing::warn!(%error, "the log could not be compacted");
+        next = Next::Later;
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_file_is_written_more_rarely_but_is_not_a_second_behind_for_that() {
+        let usual = Materialise::After(Duration::from_millis(100));
+        for (cost, wait) in [(0, 100), (10, 100), (30, 300), (50, 500), (90, 500), (400, 500), (3000, 3000)] {
+            let (cost, wait) = (Duration::from_millis(cost), Duration::from_millis(wait));
+            assert_eq!(delay(usual, cost), wait, "after a write that took {cost:?}");
+        }
+        assert_eq!(delay(Materialise::After(Duration::from_secs(60)), Duration::ZERO), Duration::from_secs(60));
     }
 }

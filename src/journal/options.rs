@@ -16,7 +16,8 @@ use crate::storage::os::Os;
 pub enum Materialise {
     /// Before an append returns; the [`Ack`](super::Ack) says if the file could not be written.
     OnCommit,
-    /// In the background, so long after an edit, or ten times what the last time cost if that is longer.
+    /// In the background, so long after an edit. Where writing the file is slow, up to ten times as long as it takes, but
+    /// half a second at most.
     After(Duration),
     /// When asked, and when the journal is closed.
     Manual,

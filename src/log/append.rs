@@ -13,8 +13,8 @@ pub(crate) enum Want<'a> {
     Computed(Compute<'a>),
 }
 
-/// Looks at the newest version and says what is to be appended.
-type Compute<'a> = Box<dyn FnOnce(&Version) -> Result<Option<Entry>, Error> + Send + 'a>;
+/// Looks at the newest version and says what is to be appended. Asked again if that could not be written where it was meant to go.
+type Compute<'a> = Box<dyn FnMut(&Version) -> Result<Option<Entry>, Error> + Send + 'a>;
 
 /// A frame's content.
 pub(crate) enum Entry {
@@ -24,14 +24,21 @@ pub(crate) enum Entry {
 
 /// One of the edits that go into the log together, and what became of it.
 pub(crate) struct Request<'a> {
-    pub want: Option<Want<'a>>,
+    want: Want<'a>,
     pub outcome: Option<Result<Appended, Error>>,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(want: Want<'a>) -> Request<'a> {
-        Request { want: Some(want), outcome: None }
+        Request { want, outcome: None }
     }
+}
+
+/// What became of a write.
+enum Written {
+    Whole,
+    /// Nothing was written, since the segment turned out to be poisoned: its successor takes it.
+    Elsewhere,
 }
 
 /// Frames that are about to be written.
@@ -65,32 +72,43 @@ impl Log {
         guard: &AppendGuard<'_>,
         requests: &mut [Request<'_>],
     ) -> Result<(), Error> {
-        self.catch_up(tail, guard)?;
-        let mut batch = Batch {
-            bytes: Vec::new(),
-            version: tail.applied.clone(),
-            durable: self.locks.watermark.durable().sequence,
+        let batch = loop {
+            self.catch_up(tail, guard)?;
+            let mut batch = Batch {
+                bytes: Vec::new(),
+                version: tail.applied.clone(),
+                durable: self.locks.watermark.durable().sequence,
+            };
+            for request in requests.iter_mut() {
+                request.outcome = Some(batch.judge(&tail.segment, &mut request.want));
+            }
+            if batch.bytes.is_empty() {
+                return Ok(());
+            }
+            match self.write(tail, guard, &batch)? {
+                Written::Whole => break batch,
+                // Judged again, on what the new segment repeats. Making that fails where no segment can be written.
+                Written::Elsewhere => {}
+            }
         };
-        for request in requests.iter_mut() {
-            let want = request.want.take().expect("a request is appended once");
-            request.outcome = Some(batch.judge(&tail.segment, want));
-        }
-        if batch.bytes.is_empty() {
-            return Ok(());
-        }
-        self.write(tail, guard, &batch)?;
         tail.applied = batch.version;
         self.locks.watermark.set_tail(tail.segment.header.number, tail.applied.sequence());
         self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).push_back(tail.applied.clone());
         Ok(())
     }
 
-    fn write(&self, tail: &mut Tail, guard: &AppendGuard<'_>, batch: &Batch) -> Result<(), Error> {
+    fn write(&self, tail: &mut Tail, guard: &AppendGuard<'_>, batch: &Batch) -> Result<Written, Error> {
         let segment = tail.segment.clone();
         let offset = tail.applied.cursor.offset;
         let end = offset + batch.bytes.len() as u64;
-        self.make_room(&segment, end)?;
-        let Err(error) = crate::storage::write_full(&*segment.file, &batch.bytes, offset) else { return Ok(()) };
+        if let Err(error) = self.make_room(&segment, end) {
+            // Its sync failed, or another process was killed or suspended inside its own: no fault of these edits.
+            let poisoned = self.locks.watermark.is_poisoned(segment.header.number);
+            return if poisoned { Ok(Written::Elsewhere) } else { Err(error) };
+        }
+        let Err(error) = crate::storage::write_full(&*segment.file, &batch.bytes, offset) else {
+            return Ok(Written::Whole);
+        };
         let error = Error::io("write", &segment.path)(error);
         // What was written of it is taken back, so that the log ends where it did.
         let undone = crate::storage::write_zeros(&*segment.file, offset, end)
@@ -230,8 +248,9 @@ impl Log {
 }
 
 impl Batch {
-    fn judge(&mut self, segment: &Segment, want: Want<'_>) -> Result<Appended, Error> {
-        let (transaction, payload) = match want {
+    fn judge(&mut self, segment: &Segment, want: &mut Want<'_>) -> Result<Appended, Error> {
+        let computed;
+        let (transaction, payload): (_, Arc<[u8]>) = match want {
             Want::Edit { transaction, payload, expected } => {
                 if let Some(used) = transaction.key.as_ref().and_then(|key| self.version.keys.get(key)) {
                     let (revision, results) = (used.revision, used.results.to_vec());
@@ -241,14 +260,15 @@ impl Batch {
                 if let Some(expected) = expected.filter(|expected| *expected != found) {
                     return Err(Error::Revision { expected, found });
                 }
-                (transaction, payload)
+                (&**transaction, payload.clone())
             }
             Want::Computed(compute) => match compute(&self.version)? {
                 None => return Ok(self.answer(self.version.revision(), Vec::new(), false)),
                 Some(Entry::Edit(transaction)) => {
                     let mut payload = Vec::new();
                     transaction.encode(&mut payload)?;
-                    (Box::new(transaction), payload.into())
+                    computed = transaction;
+                    (&computed, payload.into())
                 }
                 Some(Entry::Note(note)) => {
                     let payload: Arc<[u8]> = note.encode().into();
@@ -258,7 +278,7 @@ impl Batch {
             },
         };
         let mut next = self.version.clone();
-        let applied = next.edit(&transaction)?;
+        let applied = next.edit(transaction)?;
         if !applied.changed && transaction.key.is_none() && transaction.base.is_none() {
             return Ok(self.answer(self.version.revision(), applied.results, false));
         }

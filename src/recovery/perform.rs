@@ -17,7 +17,7 @@ pub(crate) fn look_alone(
     boot: &[u8; 16],
     _append: &AppendGuard<'_>,
 ) -> Result<LogPlan, Error> {
-    let evidence = gather(storage, dir, || log::standing(locks, boot, None), false)?;
+    let evidence = gather(storage, dir, || log::standing(locks, boot, None), false, &|| ())?;
     let plan = plan(&evidence, Look::Alone)?;
     let standing = log::standing(locks, boot, Some(&plan.store));
     if standing == evidence.standing {
@@ -65,6 +65,23 @@ pub(crate) fn perform(
         locks.watermark.begin(boot, &plan.store, Reached::new(segment, durable));
     } else if segment != plan.version.segment {
         locks.watermark.name_segment(segment, durable);
+    }
+    Ok(())
+}
+
+/// Remove the files that a crash left unfinished. Under both locks nobody is about to finish one.
+pub(crate) fn sweep(
+    storage: &dyn Storage,
+    locks: &Locks,
+    _maintenance: &MaintenanceGuard<'_>,
+    _append: &AppendGuard<'_>,
+) -> Result<(), Error> {
+    let dir = locks.dir();
+    for name in storage.list(dir).map_err(Error::io("list", dir))? {
+        if name.to_str().is_some_and(is_leftover) {
+            let path = dir.join(name);
+            storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ pub(crate) struct Evidence {
     pub later_frame_vouches: bool,
     /// A snapshot covers this sequence, or the watermark of this boot does.
     pub vouched_elsewhere: bool,
+    /// The file ends before the zeros that are synced ahead of every frame: someone cut it.
+    pub cut_short: bool,
     /// Something other than zeros lies here or further on.
     pub bytes_left: bool,
 }
@@ -30,7 +32,8 @@ impl Evidence {
         match self {
             Evidence { successor_needs_it: true, .. }
             | Evidence { later_frame_vouches: true, .. }
-            | Evidence { vouched_elsewhere: true, .. } => Verdict::Damaged,
+            | Evidence { vouched_elsewhere: true, .. }
+            | Evidence { cut_short: true, .. } => Verdict::Damaged,
             Evidence { bytes_left: true, .. } => Verdict::Torn,
             Evidence { bytes_left: false, .. } => Verdict::Clean,
         }
@@ -45,25 +48,26 @@ mod tests {
     #[test]
     fn the_verdict_is_total_and_disjoint() {
         let mut seen = [0; 3];
-        for bits in 0..16u32 {
+        for bits in 0..32u32 {
             let bit = |at: u32| bits >> at & 1 == 1;
             let evidence = Evidence {
                 successor_needs_it: bit(0),
                 later_frame_vouches: bit(1),
                 vouched_elsewhere: bit(2),
-                bytes_left: bit(3),
+                cut_short: bit(3),
+                bytes_left: bit(4),
             };
-            let acknowledged = bit(0) || bit(1) || bit(2);
+            let acknowledged = bit(0) || bit(1) || bit(2) || bit(3);
             let rules = [
                 (Verdict::Damaged, acknowledged),
-                (Verdict::Torn, !acknowledged && bit(3)),
-                (Verdict::Clean, !acknowledged && !bit(3)),
+                (Verdict::Torn, !acknowledged && bit(4)),
+                (Verdict::Clean, !acknowledged && !bit(4)),
             ];
             let holding: Vec<_> = rules.iter().filter(|(_, holds)| *holds).collect();
             assert_eq!(holding.len(), 1, "{evidence:?}");
             assert_eq!(evidence.verdict(), holding[0].0, "{evidence:?}");
             seen[rules.iter().position(|(_, holds)| *holds).unwrap()] += 1;
         }
-        assert_eq!(seen, [14, 1, 1]);
+        assert_eq!(seen, [30, 1, 1]);
     }
 }

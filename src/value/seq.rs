@@ -96,10 +96,8 @@ impl<T: Clone> Seq<T> {
     /// # Panics
     /// If there is no such item.
     pub fn remove(&mut self, at: usize) -> T {
-        match self.tree.remove(At(at)) {
-            Some(element) => element.0,
-            None => panic!("place {at} is past the end of a list of {}", self.len()),
-        }
+        assert!(at < self.len(), "place {at} is past the end of a list of {}", self.len());
+        self.tree.remove(At(at)).expect("there is such a place, so the list is not empty").0
     }
 
     /// Replaces the item at a place and gives back the old one.
@@ -184,7 +182,7 @@ impl<T> ExactSizeIterator for Iter<'_, T> {}
 mod tests {
     use proptest::{collection::vec, prelude::*};
 
-    use super::*;
+    use super::{tree::Item, *};
 
     #[derive(Debug, Clone)]
     enum Edit {
@@ -243,8 +241,13 @@ mod tests {
         fn every_version_holds_what_a_vec_would(start in vec(any::<u8>(), 0..100), edits in vec(edit(), 0..200)) {
             for (seq, model) in versions(start, edits) {
                 prop_assert!(seq.iter().eq(&model));
-                prop_assert_eq!(seq.iter().len(), model.len());
                 prop_assert_eq!(seq.len(), model.len());
+                let (mut iter, mut left) = (seq.iter(), model.len());
+                prop_assert_eq!(iter.len(), left);
+                while iter.next().is_some() {
+                    left -= 1;
+                    prop_assert_eq!(iter.len(), left);
+                }
                 prop_assert_eq!(seq.first(), model.first());
                 prop_assert_eq!(seq.last(), model.last());
                 for at in 0..model.len() + 2 {
@@ -284,6 +287,41 @@ mod tests {
         assert_eq!(count(50_001, 50_001), 19_999);
         assert_eq!(count(70_001, 70_000), 29_999);
         assert!(looks < 100, "{looks} items were compared");
+    }
+
+    #[test]
+    fn common_looks_only_at_what_changed_though_the_tree_grew_higher() {
+        let old: Seq<u32> = (0..4 * 4 * 4 * 4).collect();
+        let mut new = old.clone();
+        new.push(0);
+        let mut looks = 0;
+        let same = |a: &u32, b: &u32| {
+            looks += 1;
+            a == b
+        };
+        assert_eq!(old.common(0, &new, 0, same), old.len());
+        assert!(looks < 20, "{looks} items were compared");
+    }
+
+    #[test]
+    fn nodes_stay_well_filled_however_a_list_grows_and_shrinks() {
+        const N: usize = 4000;
+        let fill = |seq: &Seq<usize>| seq.len() as f64 / seq.tree.leaves() as f64;
+        let full = Element::<usize>::LEAF as f64;
+        let (mut pushed, mut front, mut middle) = (Seq::new(), Seq::new(), Seq::new());
+        for i in 0..N {
+            pushed.push(i);
+            front.insert(0, i);
+            middle.insert(i / 2, i);
+        }
+        assert!(fill(&pushed) >= full * 0.99, "pushed: {}", fill(&pushed));
+        assert!(fill(&front) >= full * 0.49, "front: {}", fill(&front));
+        assert!(fill(&middle) >= full * 0.49, "middle: {}", fill(&middle));
+        // Three of four go, so that all nodes shrink alike.
+        for at in (0..N).rev().filter(|at| at % 4 != 0) {
+            pushed.remove(at);
+        }
+        assert!(fill(&pushed) >= full * 0.49, "after removing: {}", fill(&pushed));
     }
 
     #[test]

@@ -306,11 +306,8 @@ impl<T: Item + Clone> Tree<T> {
         }
     }
 
-    /// Takes out the item at the place sought, if there is one.
-    ///
-    /// Searching `By` a key that is not there would take its neighbour: ask first.
+    /// Takes out the item at the place sought, which must be there; `None` if the tree is empty.
     pub fn remove(&mut self, seek: impl Seek<T>) -> Option<T> {
-        self.get(seek)?; // Nothing is copied for nothing.
         let root = Arc::make_mut(self.root.as_mut()?);
         let item = root.remove(seek);
         if root.width() == 0 {
@@ -547,5 +544,15 @@ impl<T: Item> Tree<T> {
         }
         assert!(self.iter().is_sorted_by_key(Item::key));
         assert_eq!(self.iter().count(), self.len());
+    }
+
+    pub fn leaves(&self) -> usize {
+        fn count<T: Item>(node: &Node<T>) -> usize {
+            match node {
+                Node::Leaf(_) => 1,
+                Node::Branch(children) => children.iter().map(|child| count(&child.node)).sum(),
+            }
+        }
+        self.root.as_ref().map_or(0, |root| count(root))
     }
 }

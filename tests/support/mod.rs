@@ -14,9 +14,16 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+pub mod dice;
+pub mod readers;
+pub mod sandbox;
+pub mod session;
+
 /// A directory on a real disk, with or without a config file in it.
 pub struct Store {
-    dir: TempDir,
+    dir: PathBuf,
+    /// Removes the directory, if it is the test's own.
+    _owned: Option<TempDir>,
 }
 
 /// What a command did.
@@ -31,7 +38,13 @@ impl Store {
     /// Without a config file.
     pub fn empty() -> Store {
         let dir = tempfile::Builder::new().prefix("store-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
-        Store { dir: dir.expect("a directory under target/tmp") }
+        let dir = dir.expect("a directory under target/tmp");
+        Store { dir: dir.path().to_owned(), _owned: Some(dir) }
+    }
+
+    /// In a directory that is there.
+    pub fn at(dir: PathBuf) -> Store {
+        Store { dir, _owned: None }
     }
 
     /// With a `settings.json` that has no journal yet.
@@ -42,7 +55,7 @@ impl Store {
     }
 
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     pub fn file(&self) -> PathBuf {
@@ -105,6 +118,18 @@ impl Store {
         feed(self.command(args), input)
     }
 
+    /// Asserts what must hold whenever a command has ended well: every checksum and chain is good, recovery has nothing
+    /// to do, and nothing lies beside file and journal.
+    pub fn assert_well(&self, when: &str) {
+        for args in [&["verify"][..], &["recover", "--dry-run"]] {
+            let ran = self.run(args);
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{when}: {args:?}: {}", ran.out);
+        }
+        let names = fs::read_dir(self.dir()).expect("the directory").map(|entry| entry.expect("an entry").file_name());
+        let litter: Vec<_> = names.filter(|name| name != "settings.json" && name != "settings.json.cfgwal").collect();
+        assert!(litter.is_empty(), "{when}: {litter:?} lies beside file and journal");
+    }
+
     /// Everything in the directory. Equal before and after: not a byte was written.
     pub fn everything(&self) -> Everything {
         let mut found = Everything::default();
@@ -117,6 +142,13 @@ impl Store {
     pub fn content(&self) -> Everything {
         let mut found = self.everything();
         found.files.remove(&self.journal().join("watermark"));
+        found
+    }
+
+    /// The segments of the log.
+    pub fn log(&self) -> Everything {
+        let mut found = self.everything();
+        found.files.retain(|path, _| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal-")));
         found
     }
 }
@@ -150,7 +182,8 @@ fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, (u32, u64, Vec<u8>)>) {
         let path = entry.expect("an entry").path();
         let meta = fs::symlink_metadata(&path).expect("what it is");
         let content = match () {
-            () if meta.is_file() => fs::read(&path).expect("its content"),
+            // What may not be read, nobody can have changed either.
+            () if meta.is_file() => fs::read(&path).unwrap_or_else(|error| error.to_string().into_bytes()),
             () if meta.is_symlink() => fs::read_link(&path).expect("its target").into_os_string().into_encoded_bytes(),
             () => Vec::new(),
         };
@@ -178,4 +211,9 @@ pub fn feed(mut command: Command, input: &str) -> Ran {
     let ran = ran(child.wait_with_output());
     writer.join().expect("the input is written");
     ran
+}
+
+/// Whether to run as long as a night allows.
+pub fn long() -> bool {
+    std::env::var_os("CFGWAL_LONG").is_some()
 }

@@ -70,6 +70,13 @@ impl Context {
         Ok(journal)
     }
 
+    /// Whether a journal lies beside the file as it was named.
+    pub fn has_journal(&self) -> Result<bool, Failure> {
+        let mut journal = self.file()?.into_os_string();
+        journal.push(SUFFIX);
+        Ok(fs::symlink_metadata(journal).is_ok())
+    }
+
     /// The config, to read.
     pub fn view(&self) -> Result<View, Failure> {
         Ok(View::open(self.file()?)?)

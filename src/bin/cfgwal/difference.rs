@@ -4,6 +4,7 @@
 //! place of secrets, by the same code that edits files. So no way of spelling a secret in a format escapes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use cfgwal::document::{self, Format};
 use cfgwal::{Behind, Error, FileStatus, MASK, Map, Preview, Transaction, Value, View};
@@ -16,6 +17,8 @@ use crate::terminal::Terminal;
 
 /// How long a line may be before its unchanged ends are left out on a screen.
 const LONG: usize = 400;
+/// How long to look for the smallest diff of two very different texts; then any will do.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How much of the unchanged ends stays.
 const AROUND: usize = 60;
 
@@ -141,7 +144,7 @@ fn mark(masked: &Value, old: Option<&Value>, new: &Value) -> Value {
 
 /// The unified diff, line by line with its colour; no lines where nothing changed.
 fn lines(before: &str, after: &str, file: &Path, revision: u64, shorten: bool) -> Vec<(Option<AnsiColor>, String)> {
-    let diff = TextDiff::from_lines(before, after);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
     let mut lines = Vec::new();
     for hunk in diff.unified_diff().iter_hunks() {
         if lines.is_empty() {
@@ -182,7 +185,7 @@ fn changed_part(line: &str, other: &str) -> String {
     };
     let head = length(&mut line.chars().zip(other.chars()));
     let tail = length(&mut line[head..].chars().rev().zip(other[head..].chars().rev()));
-    let from = line[..head].char_indices().rev().nth(AROUND).map_or(0, |(at, _)| at);
+    let from = line[..head].char_indices().rev().nth(AROUND - 1).map_or(0, |(at, _)| at);
     let end = line.len() - tail;
     let to = line[end..].char_indices().nth(AROUND).map_or(line.len(), |(at, _)| end + at);
     let (left, right) = (if from > 0 { "…" } else { "" }, if to < line.len() { "…" } else { "" });

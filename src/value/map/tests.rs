@@ -81,6 +81,7 @@ fn assert_sound<V>(map: &OrderedMap<V>) {
     if map.index.is_empty() {
         assert!(map.len() <= SMALL);
     } else {
+        assert!(map.len() >= SMALL / 2);
         let indexed: HashSet<_> = map.index.iter().map(|slot| (slot.hash, slot.label)).collect();
         let entries: HashSet<_> = map.order.iter().map(|entry| (hash(&entry.key), entry.label)).collect();
         assert_eq!(indexed, entries);
@@ -215,6 +216,20 @@ fn changes_look_only_at_what_changed() {
 }
 
 #[test]
+fn changes_look_only_at_what_changed_though_the_tree_grew_higher() {
+    let old = numbered(0..4 * 4 * 4 * 4);
+    let mut newer = old.clone();
+    newer.insert("x", 0);
+    let looks = std::cell::Cell::new(0);
+    let changes = old.changes(&newer, |a, b| {
+        looks.set(looks.get() + 1);
+        a == b
+    });
+    assert_eq!(changes.len(), 1);
+    assert!(looks.get() < 20, "{} entries were compared", looks.get());
+}
+
+#[test]
 fn inserting_in_one_place_again_and_again_finds_room() {
     let mut map = numbered(0..2000);
     for i in 0..5000 {
@@ -230,6 +245,28 @@ fn inserting_in_one_place_again_and_again_finds_room() {
     let expected =
         fronts.chain(numbers(0..500)).chain(downs).chain(numbers(500..1000)).chain(ups).chain(numbers(1000..2000));
     assert!(map.keys().eq(expected));
+}
+
+#[test]
+fn inserting_in_one_place_of_a_small_map_finds_room_too() {
+    let mut map = numbered(0..2);
+    let inserted: Vec<String> = (2..60).map(|i| i.to_string()).collect();
+    for key in &inserted {
+        map.insert_before(key.as_str(), 0, "1");
+        assert_sound(&map);
+    }
+    assert!(map.keys().eq(std::iter::once("0").chain(inserted.iter().map(|key| &**key)).chain(["1"])));
+}
+
+#[test]
+fn nodes_stay_well_filled_where_keys_are_inserted_in_falling_order() {
+    let mut map = numbered(0..100);
+    for i in 0..4000 {
+        let before = if i == 0 { "50".into() } else { format!("x{}", i - 1) };
+        map.insert_before(format!("x{i}"), i, &before);
+    }
+    let fill = map.len() as f64 / map.order.leaves() as f64;
+    assert!(fill >= Entry::<usize>::LEAF as f64 * 0.45, "{fill} entries in a leaf");
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Apply {
         if dry_run {
             return difference::dry_run(transaction, expected, &context.file()?, out);
         }
+        refuse_first(&transaction, expected, context)?;
         let journal = context.journal()?;
         refuse_if_broken(&journal)?;
         let before = journal.snapshot()?.revision();
@@ -87,6 +88,19 @@ fn split(condition: &str) -> Result<(&str, &str), Failure> {
         }
     }
     Err(Failure::Usage(format!("--if takes PATH=VALUE, and `{condition}` has no `=`")))
+}
+
+/// The first edit makes the journal. One that does not fit the file is refused before that, and leaves nothing behind.
+fn refuse_first(edit: &Transaction, expected: Option<u64>, context: &Context) -> Result<(), Failure> {
+    if context.has_journal()? {
+        return Ok(());
+    }
+    let view = difference::look(&context.file()?)?;
+    // A link may lead to a file that has one.
+    if view.status().journal.is_none() {
+        view.preview(edit.clone(), expected)?;
+    }
+    Ok(())
 }
 
 /// An edit of a file that a person broke would be a surprise to that person: not before it is put right.

@@ -1,0 +1,17 @@
+//! The promises, as real processes of the real command meet them: many at once, killed at any moment, on disks that
+//! are full, with files that a person wrote.
+//!
+//! `CFGWAL_LONG=1` makes the loops as long as a night allows; `CFGWAL_TEST_SEED` replays what was drawn.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod crash_points;
+mod fidelity;
+mod kill;
+mod many;
+mod no_room;
+mod not_allowed;
+mod whole_file;

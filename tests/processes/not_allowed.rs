@@ -1,0 +1,112 @@
+//! Directories and files that may not be written, or not even read: the message says what and where, and nothing changes.
+
+use crate::support::sandbox::{Mode, Mount, Somebody, is_root, skipped};
+use crate::support::{Ran, Store};
+
+/// Gives the store to somebody whom permissions stop, or says why not.
+fn somebody(test: &str, store: &Store) -> Option<Somebody> {
+    Somebody::owns(store).inspect_err(|why| skipped(test, why)).ok()
+}
+
+fn assert_denied(ran: &Ran, path: &str) {
+    assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{ran:?}");
+    assert!(ran.err.contains("Permission denied") && ran.err.contains(path), "{ran:?}");
+}
+
+#[test]
+fn a_read_only_directory_takes_no_journal_and_stays_as_it_is() {
+    let store = Store::with("{\"a\": 1}");
+    let Some(somebody) = somebody("a_read_only_directory_takes_no_journal_and_stays_as_it_is", &store) else { return };
+    let _mode = Mode::set(store.dir(), 0o555);
+    let before = store.everything();
+    for args in [&["set", "a", "2"][..], &["init", "settings.json"], &["batch"]] {
+        assert_denied(&somebody.runs(&store, args), "settings.json.cfgwal");
+    }
+    let ran = somebody.runs(&store, &["get", "a"]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "1\n", ""), "readers need no journal");
+    assert_eq!(store.everything(), before);
+}
+
+#[test]
+fn where_only_the_journal_may_be_written_an_edit_is_durable_and_says_that_the_file_lags() {
+    let name = "where_only_the_journal_may_be_written_an_edit_is_durable_and_says_that_the_file_lags";
+    let store = Store::with("{\"a\": 1}");
+    store.ok(&["init", "settings.json"]);
+    let Some(somebody) = somebody(name, &store) else { return };
+    let mode = Mode::set(store.dir(), 0o555);
+    let ran = somebody.runs(&store, &["set", "a", "2"]);
+    assert_eq!((ran.code, ran.out.as_str()), (9, ""), "{ran:?}");
+    for part in ["revision 1 is durable", "settings.json", "Permission denied"] {
+        assert!(ran.err.contains(part), "{part}: {ran:?}");
+    }
+    assert_eq!(store.text(), "{\"a\": 1}", "the file is as it was");
+    assert_eq!(somebody.runs(&store, &["get", "a"]).out, "2\n");
+    drop(mode);
+    let ran = somebody.runs(&store, &["set", "b", "1"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(store.text(), "{\"a\": 2, \"b\": 1}");
+}
+
+#[test]
+fn somebody_elses_journal_is_neither_read_nor_written() {
+    let name = "somebody_elses_journal_is_neither_read_nor_written";
+    if !is_root() {
+        return skipped(name, "only root can be two users");
+    }
+    let store = Store::with("{\"a\": 1}");
+    let Some(somebody) = somebody(name, &store) else { return };
+    store.ok(&["init", "settings.json"]);
+    // What root creates in a directory goes to the owner of the directory, unless that is told otherwise.
+    std::os::unix::fs::lchown(store.journal(), Some(0), Some(0)).unwrap();
+    let before = store.everything();
+    for args in
+        [&["set", "a", "2"][..], &["get", "a"], &["batch"], &["compact"], &["recover"], &["recover", "--dry-run"]]
+    {
+        assert_denied(&somebody.runs(&store, args), "settings.json.cfgwal");
+    }
+    assert_eq!(store.everything(), before);
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_not_taken_for_a_missing_one() {
+    let store = Store::with("{\"a\": 1}");
+    let Some(somebody) = somebody("a_file_that_may_not_be_read_is_not_taken_for_a_missing_one", &store) else { return };
+    let mode = Mode::set(&store.file(), 0o000);
+    let before = store.content();
+    for args in [&["get", "a"][..], &["set", "a", "2"], &["init", "settings.json"], &["batch"]] {
+        assert_denied(&somebody.runs(&store, args), "settings.json");
+    }
+    assert_eq!(store.content(), before, "no journal was made for what could not be read");
+    drop(mode);
+    assert_eq!(somebody.runs(&store, &["set", "a", "2"]).code, 0);
+    let _mode = Mode::set(&store.file(), 0o000);
+    let before = store.content();
+    for args in [&["set", "a", "3"][..], &["increment", "a"]] {
+        let ran = somebody.runs(&store, args);
+        assert_denied(&ran, "settings.json");
+    }
+    assert_eq!(store.content(), before);
+}
+
+#[test]
+fn a_read_only_mount_can_be_read_and_looked_at_and_nothing_else() {
+    let name = "a_read_only_mount_can_be_read_and_looked_at_and_nothing_else";
+    let below = Store::with("{\"a\": 1}");
+    below.ok(&["set", "a", "2"]);
+    let mount = match Mount::read_only(below.dir()) {
+        Ok(mount) => mount,
+        Err(why) => return skipped(name, &why),
+    };
+    let store = mount.store();
+    let before = below.everything();
+    for args in [&["get", "a"][..], &["dump"], &["ls"], &["status"], &["log"], &["verify"], &["recover", "--dry-run"]] {
+        let ran = store.run(args);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {ran:?}");
+    }
+    for args in [&["set", "a", "3"][..], &["compact"], &["recover"], &["batch"]] {
+        let ran = store.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{args:?}: {ran:?}");
+        assert!(ran.err.contains("Read-only file system") && ran.err.contains("settings.json"), "{args:?}: {ran:?}");
+    }
+    assert_eq!(below.everything(), before);
+}
