@@ -192,6 +192,9 @@ impl FaultPlan {
     }
 
     /// The process dies when it is about to look at or store into a shared page for this time, counted apart.
+    ///
+    /// No call fails because of that, so what it was doing may still seem to succeed: nothing that a dead process
+    /// says counts as said.
     #[must_use]
     pub fn kill_at_touch(mut self, touch: u64) -> FaultPlan {
         self.kill_at_touch = Some(touch);
@@ -281,6 +284,7 @@ type Waiting = Box<dyn FnMut() + Send>;
 pub(crate) struct Control {
     inner: Mutex<Inner>,
     observer: Mutex<Option<Observer>>,
+    is_observed: AtomicBool,
     waiting: Mutex<Option<Waiting>>,
     dead: AtomicBool,
     touches: AtomicU64,
@@ -330,6 +334,7 @@ impl Control {
 
     pub(crate) fn observe(&self, observer: Observer) {
         *locked(&self.observer) = Some(observer);
+        self.is_observed.store(true, SeqCst);
     }
 
     pub(crate) fn on_wait(&self, run: Waiting) {
@@ -359,14 +364,16 @@ impl Control {
         if self.is_dead() {
             return Err(killed());
         }
-        let number = self.inner().calls + 1;
-        // Taken out while it runs: what it does through this same process is not observed.
-        let taken = locked(&self.observer).take();
-        if let Some(mut observer) = taken {
-            observer(&Seen { number, call, path });
-            locked(&self.observer).get_or_insert(observer);
-            if self.is_dead() {
-                return Err(killed());
+        if self.is_observed.load(SeqCst) {
+            // Taken out while it runs: what it does through this same process is not observed.
+            let taken = locked(&self.observer).take();
+            if let Some(mut observer) = taken {
+                let number = self.inner().calls + 1;
+                observer(&Seen { number, call, path });
+                locked(&self.observer).get_or_insert(observer);
+                if self.is_dead() {
+                    return Err(killed());
+                }
             }
         }
         let mut inner = self.inner();

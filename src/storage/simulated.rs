@@ -66,7 +66,7 @@ pub struct Rules {
     pub leases: bool,
     /// Whether names can be exchanged.
     pub exchange: bool,
-    /// Whether there are nameless files.
+    /// Whether there are nameless files. If not, one that was created and removed stands in, which nothing can link.
     pub nameless: bool,
     /// What the seam's `foreign` says.
     pub foreign: Option<&'static str>,

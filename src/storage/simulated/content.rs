@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 pub(super) const BLOCK: usize = 512;
 
+const ZEROS: [u8; BLOCK] = [0; BLOCK];
+
 /// Longer files are refused: a wild offset must not make this process fill its memory.
 pub(super) const LEN_MAX: u64 = 1 << 30;
 
@@ -82,7 +84,7 @@ impl Content {
             let from = &bytes[part.at..part.at + part.len];
             let slot = &mut self.slots[part.slot];
             let is_data = matches!(slot, Slot::Data(_));
-            if from.iter().all(|byte| *byte == 0) && (!is_data || part.len == BLOCK) {
+            if (!is_data || part.len == BLOCK) && from == &ZEROS[..part.len] {
                 *slot = Slot::Zero;
                 continue;
             }
@@ -163,7 +165,7 @@ fn parts(offset: u64, len: usize) -> impl Iterator<Item = Part> {
 
 /// 0 for zeros, hardly ever for anything else.
 fn hash_block(bytes: &[u8; BLOCK]) -> u128 {
-    if bytes.iter().all(|byte| *byte == 0) { 0 } else { hash_bytes(bytes) }
+    if *bytes == ZEROS { 0 } else { hash_bytes(bytes) }
 }
 
 const K1: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -199,7 +201,7 @@ pub(super) fn hash_pair(first: u128, second: u128) -> u128 {
 }
 
 /// The n-th of a row of numbers that look random (splitmix64).
-pub(super) fn scatter(seed: u64, n: u64) -> u64 {
+pub(super) const fn scatter(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(K1));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -143,10 +143,10 @@ impl Frozen {
         DiskImage::new(self.machine.clone(), namespace.clone(), files, self.chunk)
     }
 
-    /// Nothing lost.
-    pub(super) fn newest(&self) -> DiskImage {
-        let namespace = Arc::new(self.namespace(vec![true; self.ops.len()]));
-        let files = namespace.files.iter().map(|file| Arc::new(self.files[&file.ino].newest())).collect();
+    /// All operations on names kept or none, and each file in this state.
+    fn uniform(&self, kept: bool, state: impl Fn(&FileChoices) -> FileState) -> DiskImage {
+        let namespace = Arc::new(self.namespace(vec![kept; self.ops.len()]));
+        let files = namespace.files.iter().map(|file| Arc::new(state(&self.files[&file.ino]))).collect();
         self.image(&namespace, files)
     }
 
@@ -376,7 +376,12 @@ impl Disk {
 
     /// What is seen now, as if all of it had reached the disk.
     pub fn image(&self) -> DiskImage {
-        Frozen::take(&mut self.state(), 512).newest()
+        Frozen::take(&mut self.state(), 512).uniform(true, FileChoices::newest)
+    }
+
+    /// What is durable and nothing else: the one crash state to look at where all of them would take too long.
+    pub fn durable_image(&self) -> DiskImage {
+        Frozen::take(&mut self.state(), 512).uniform(false, FileChoices::oldest)
     }
 }
 

@@ -175,7 +175,8 @@ impl Storage for Process {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
         self.pass(Call::Open, path)?;
         let handle = self.state().open(self.inner.who, path, how)?;
-        Ok(Box::new(self.file(handle, path, how == Open::Directory)))
+        let called = if how == Open::Nameless { &path.join("(nameless)") } else { path };
+        Ok(Box::new(self.file(handle, called, how == Open::Directory)))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::super::super::PAGE_LEN;
-use super::super::content::{Content, hash_pair, scatter};
+use super::super::content::{Content, hash_bytes, hash_pair, scatter};
 use super::super::file::{FileBody, Meta, Piece};
 use super::Limits;
 
@@ -133,6 +133,11 @@ impl FileChoices {
         FileState::new(self.cache.clone(), meta, self.times)
     }
 
+    pub(super) fn oldest(&self) -> FileState {
+        let oldest = Pattern { chunks: vec![0; self.chunks.len()], ..Pattern::default() };
+        self.state(oldest).unwrap_or_else(|| self.newest())
+    }
+
     fn newest_pattern(&self) -> Pattern {
         Pattern {
             len: self.newest_len,
@@ -168,8 +173,12 @@ impl FileChoices {
     pub(super) fn states(&self, limits: &Limits) -> (Vec<Arc<FileState>>, bool) {
         let mut found = vec![Arc::new(self.newest())];
         let mut seen = HashSet::from([found[0].hash]);
+        let mut tried = HashSet::new();
         let mut add = |pattern: Pattern| {
-            if let Some(state) = self.state(pattern)
+            // To build a state costs much more than to see that its pattern was tried before.
+            let own = hash_pair(hash_bytes(&pattern.chunks), u128::from(pattern.len) << 8 | u128::from(pattern.meta));
+            if tried.insert(own)
+                && let Some(state) = self.state(pattern)
                 && seen.insert(state.hash)
             {
                 found.push(Arc::new(state));
@@ -313,7 +322,22 @@ impl Chunk {
 /// Bytes that were being written: zeros in the one, garbage in the other.
 fn tear([zeros, garbage]: &mut [Vec<u8>; 2], offset: u64, range: std::ops::Range<usize>) {
     zeros[range.clone()].fill(0);
-    for at in range {
-        garbage[at] = (scatter(0xbad, offset + at as u64) >> 40) as u8 | 1;
+    let mut at = range.start;
+    while at < range.end {
+        let from = (offset as usize + at) % GARBAGE.len();
+        let len = (range.end - at).min(GARBAGE.len() - from);
+        garbage[at..at + len].copy_from_slice(&GARBAGE[from..from + len]);
+        at += len;
     }
 }
+
+/// No byte of it is zero, so that it is told from what was never written.
+static GARBAGE: [u8; 4096] = {
+    let mut bytes = [0; 4096];
+    let mut at = 0;
+    while at < bytes.len() {
+        bytes[at] = (scatter(0xbad, at as u64) >> 40) as u8 | 1;
+        at += 1;
+    }
+    bytes
+};

@@ -56,6 +56,11 @@ fn the_newest_state_comes_first_and_is_what_is_seen() -> Tested {
     let first = disk.crash_images(&Limits::default()).next().ok_or("no state")?;
     assert_eq!(first.hash(), disk.image().hash());
     assert_eq!(first.read("/config"), Some(process.read_file("/config")?));
+    let durable = disk.durable_image();
+    assert_eq!(durable.read("/config"), Some(b"old config".to_vec()));
+    assert_eq!(durable.read("/j/log"), Some(vec![0; 8192]));
+    assert_eq!(durable.paths(), [Path::new("/config"), Path::new("/j/log")]);
+    assert!(disk.crash_images(&Limits::default()).any(|image| image.hash() == durable.hash()));
     assert_eq!(first.paths(), [Path::new("/config"), Path::new("/j/log"), Path::new("/text")]);
     Ok(())
 }
