@@ -84,6 +84,9 @@
 //! [`Journal::plan_recovery`] are for what a crash left; opening does the same by itself where nothing is lost by it.
 //! [`Op`], [`Transaction`], [`State`] and [`document`] are pure: no file, no clock. [`mod@format`] describes every byte on disk.
 
+#[cfg(not(feature = "json"))]
+compile_error!("a config file needs a format: enable the feature `json`");
+
 mod compact;
 pub mod document;
 mod error;

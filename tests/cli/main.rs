@@ -1,4 +1,5 @@
 //! The command as its users meet it: every verb, every exit code, run as real processes on real files.
+#![allow(clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;
