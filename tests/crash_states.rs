@@ -166,5 +166,5 @@ fn every_crash_state_keeps_every_acknowledged_edit() {
     for sequence in sequences(length) {
         run(&sequence, &explorer);
     }
-    println!("{} distinct states of sequences of {length}", explorer.lock().unwrap().states);
+    println!("{} distinct crash states after sequences of {length} operations", explorer.lock().unwrap().states);
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Inner, Materialise};
-use crate::materialise::FileStatus;
+use crate::materialise::{Behind, FileStatus};
 
 /// How long to leave what could not be done.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -67,15 +67,21 @@ pub(super) fn run(inner: &Arc<Inner>) {
             state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        if std::mem::take(&mut state.dirty) && due.is_none() {
-            due = Some(Instant::now() + delay(inner.options.materialise, cost));
+        if std::mem::take(&mut state.dirty) {
+            let soon = Instant::now() + delay(inner.options.materialise, cost);
+            due = Some(due.map_or(soon, |at| at.min(soon)));
         }
         let now = Instant::now();
         match due {
             Some(at) if at <= now => {
                 drop(state);
-                let again = tend(inner, &mut cost);
-                due = again.then(|| Instant::now() + AGAIN.max(delay(inner.options.materialise, cost)));
+                let next = tend(inner, &mut cost);
+                let soon = delay(inner.options.materialise, cost);
+                due = match next {
+                    Next::Nothing => None,
+                    Next::Soon => Some(Instant::now() + soon),
+                    Next::Later => Some(Instant::now() + AGAIN.max(soon)),
+                };
                 state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             }
             Some(at) => {
@@ -96,9 +102,19 @@ fn delay(when: Materialise, cost: Duration) -> Duration {
     least.max(cost).max((cost * 10).min(BEHIND_MAX / 2))
 }
 
-/// Returns whether to try again although no further edit comes; `cost` is what writing the file took, not compacting.
-fn tend(inner: &Inner, cost: &mut Duration) -> bool {
-    let mut again = false;
+/// What there is to do next.
+enum Next {
+    Nothing,
+    /// Edits came while the file was written.
+    Soon,
+    /// Something stands in the way that may pass.
+    Later,
+}
+
+/// Bring the file up to date and compact. What comes next does not wait for a further edit; `cost` is what writing the
+/// file took, not compacting.
+fn tend(inner: &Inner, cost: &mut Duration) -> Next {
+    let mut next = Next::Nothing;
     if matches!(inner.options.materialise, Materialise::After(_)) {
         let began = Instant::now();
         let outcome = inner.materialise(false);
@@ -106,7 +122,8 @@ fn tend(inner: &Inner, cost: &mut Duration) -> bool {
         match outcome {
             Ok(FileStatus::Current { .. }) => {}
             // What holds it back may pass: an editor closes the file, a process lets go of a lock, somebody makes room.
-            Ok(FileStatus::Behind { .. }) => again = true,
+            Ok(FileStatus::Behind { why: Behind::Pending, .. }) => next = Next::Soon,
+            Ok(FileStatus::Behind { .. }) => next = Next::Later,
             Err(error) => {
                 tracing::warn!(%error, "the config file could not be brought up to date; the edits are safe in the log");
             }
@@ -114,9 +131,9 @@ fn tend(inner: &Inner, cost: &mut Duration) -> bool {
     }
     if let Err(error) = inner.compact_if_due() {
         tracing::warn!(%error, "the log could not be compacted");
-        again = true;
+        next = Next::Later;
     }
-    again
+    next
 }
 
 #[cfg(test)]

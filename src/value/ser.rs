@@ -164,10 +164,11 @@ fn wrap(variant: Option<&'static str>, value: Value) -> Value {
     }
 }
 
-fn float(text: String, finite: bool) -> Result<Value, SerdeError> {
-    match Number::parse(&text) {
-        Some(number) if finite => Ok(Value::Number(number)),
-        _ => Err(SerdeError::new(format_args!("{text} is not a number that a config can hold"))),
+/// NaN and the infinities print as words.
+fn float(text: &str) -> Result<Value, SerdeError> {
+    match Number::parse(text) {
+        Some(number) => Ok(Value::Number(number)),
+        None => Err(SerdeError::new(format_args!("{text} is not a number that a config can hold"))),
     }
 }
 
@@ -221,10 +222,10 @@ impl Serializer for ToValue {
     }
     // `{:?}` is the shortest text that reads back as the same float of this width, and keeps `1.0`.
     fn serialize_f32(self, number: f32) -> Result<Value, SerdeError> {
-        float(format!("{number:?}"), number.is_finite())
+        float(&format!("{number:?}"))
     }
     fn serialize_f64(self, number: f64) -> Result<Value, SerdeError> {
-        float(format!("{number:?}"), number.is_finite())
+        float(&format!("{number:?}"))
     }
     fn serialize_char(self, char: char) -> Result<Value, SerdeError> {
         Ok(char.to_string().into())

@@ -48,8 +48,9 @@ fn byte_order_mark_line_ends_and_missing_final_newline_stay() {
 #[test]
 fn new_lines_in_a_file_of_mixed_line_ends_are_as_their_neighbours() {
     let text = "{\r\n  \"a\": {\n    \"x\": 1\n  },\r\n  \"b\": 2\r\n}";
-    let expected = "{\r\n  \"a\": {\n    \"x\": 1,\n    \"y\": 1\n  },\r\n  \"b\": 2,\r\n  \"c\": 3\r\n}";
-    edit(text, r#"{"a":{"x":1,"y":1},"b":2,"c":3}"#, expected);
+    let expected =
+        "{\r\n  \"a\": {\n    \"x\": 1,\n    \"y\": [\n      1\n    ]\n  },\r\n  \"b\": 2,\r\n  \"c\": 3\r\n}";
+    edit(text, r#"{"a":{"x":1,"y":[1]},"b":2,"c":3}"#, expected);
 }
 
 #[test]
@@ -58,11 +59,13 @@ fn a_file_of_one_line_stays_on_one_line() {
     edit(r#"{"a": 1}"#, r#"{"a":1,"b":{"c":[1,2]}}"#, r#"{"a": 1, "b": {"c": [1, 2]}}"#);
     edit(r#"{ "a": 1 }"#, r#"{"b":2,"a":1}"#, r#"{ "b": 2, "a": 1 }"#);
     edit("[1,2]", "[[3,4]]", "[[3,4]]");
+    edit("[1,2]", r#"{"a":[1]}"#, r#"{"a": [1]}"#);
 }
 
 #[test]
 fn the_colon_is_written_as_in_the_neighbour() {
     edit("{\n  \"a\" : 1\n}", r#"{"a":1,"b":2}"#, "{\n  \"a\" : 1,\n  \"b\" : 2\n}");
+    edit("{\"a\": {\"x\" : 1}}", r#"{"a":{"x":1,"y":2}}"#, "{\"a\": {\"x\" : 1, \"y\" : 2}}");
     // Columns are not a way to write colons.
     edit("{\n  \"a\"   : 1\n}", r#"{"a":1,"b":2}"#, "{\n  \"a\"   : 1,\n  \"b\": 2\n}");
 }
@@ -81,6 +84,7 @@ fn a_new_nested_value_is_indented_as_the_file_is() {
 fn an_empty_container_is_filled_as_its_surroundings_are_written() {
     edit("{}", r#"{"a":1}"#, "{\n  \"a\": 1\n}");
     edit("[ ]\n", "[1]", "[\n  1\n]\n");
+    edit("{}\r\n", r#"{"a":1}"#, "{\r\n  \"a\": 1\r\n}\r\n");
     edit("{\n   \"a\": {}\n}", r#"{"a":{"b":1}}"#, "{\n   \"a\": {\n      \"b\": 1\n   }\n}");
     edit(r#"{"a":{},"b":1}"#, r#"{"a":{"c":1},"b":1}"#, r#"{"a":{"c":1},"b":1}"#);
     edit("{\n  \"a\": {\"b\": {}}\n}", r#"{"a":{"b":{"c":1}}}"#, "{\n  \"a\": {\"b\": {\"c\": 1}}\n}");
@@ -99,6 +103,14 @@ fn a_new_item_is_written_as_the_item_before_it() {
     edit(servers, r#"{"a":{"port":1},"b":{"port":2},"c":{"port":3}}"#, expected);
     edit("[{\n  \"a\": 1\n}]", r#"[{"a":1},{"a":2}]"#, "[{\n  \"a\": 1\n}, {\n  \"a\": 2\n}]");
     edit("[\n  1, 2, 3,\n  4, 5\n]", "[1,2,3,4,5,6]", "[\n  1, 2, 3,\n  4, 5, 6\n]");
+}
+
+#[test]
+fn a_line_is_not_made_too_long_to_look_like_its_neighbour() {
+    let text = "{\n  \"a\": [1]\n}";
+    let long = format!("\"{}\"", "x".repeat(100));
+    let target = format!("{{\"a\":[1],\"b\":[{long}]}}");
+    edit(text, &target, &format!("{{\n  \"a\": [1],\n  \"b\": [\n    {long}\n  ]\n}}"));
 }
 
 #[test]
@@ -169,6 +181,7 @@ fn strings_are_escaped_and_keys_too() {
 fn comments_stay() {
     let text = "// head\n{\n  // above a\n  \"a\": 1, // behind a\n  /* above b */\n  \"b\": 2 /* behind b */\n  // below\n}\n// foot\n";
     edit_jsonc(text, r#"{"a":1,"b":2}"#, text);
+    edit_jsonc("[ // blanks at its end  \n  1,\n  2\n]", "[2]", "[ // blanks at its end  \n  2\n]");
     edit_jsonc(text, r#"{"a":9,"b":8}"#, &text.replace("1,", "9,").replace("2 /*", "8 /*"));
 }
 
@@ -190,6 +203,7 @@ fn new_items_leave_comments_with_their_items() {
     let text = "{ // head\n  // above a\n  \"a\": 1 // behind a\n}\n";
     edit_jsonc(text, r#"{"a":1,"b":2}"#, "{ // head\n  // above a\n  \"a\": 1, // behind a\n  \"b\": 2\n}\n");
     edit_jsonc(text, r#"{"x":0,"a":1}"#, "{ // head\n  \"x\": 0,\n  // above a\n  \"a\": 1 // behind a\n}\n");
+    edit_jsonc("[1, /* two\nlines */\n2]", "[1,9,2]", "[1, /* two\nlines */\n9,\n2]");
     edit_jsonc("[1, /* b */ 2]", "[1,9,2]", "[1, 9, /* b */ 2]");
 }
 
@@ -199,6 +213,10 @@ fn a_line_comment_never_swallows_what_follows() {
     edit_jsonc("[1, // c\n 2]", "[1]", "[1 // c\n ]");
     edit_jsonc("[ // c\n 1, 2]", "[2]", "[ // c\n 2]");
     edit_jsonc("[1, // c\n 2]", "[1,3,2]", "[1, // c\n 3,\n 2]");
+    edit_jsonc("{ // c\n \"a\": 1,\n \"b\": 2}", "{}", "{ // c\n }");
+    edit_jsonc("[1, // c\n 2, 3]", "[4,3]", "[4, // c\n 3]");
+    let text = "{\"a\": 1, // c\n \"b\": 2, \"c\": 3}";
+    edit_jsonc(text, r#"{"b":2,"c":3,"a":1}"#, "{\n \"b\": 2, \"c\": 3, \"a\": 1 // c\n }");
     edit_jsonc("{\"a\": 1, // c\n \"b\": 2}", r#"{"b":2,"a":1}"#, "{\"b\": 2,\n \"a\": 1 // c\n }");
 }
 
@@ -206,6 +224,7 @@ fn a_line_comment_never_swallows_what_follows() {
 fn a_container_of_comments_is_filled_below_them() {
     edit_jsonc("{\n  // none yet\n}\n", r#"{"a":1}"#, "{\n  // none yet\n  \"a\": 1\n}\n");
     edit_jsonc("{ /* none */ }", r#"{"a":1,"b":2}"#, "{ /* none */ \"a\": 1, \"b\": 2 }");
+    edit_jsonc("[\n  /* none */]", "[1]", "[\n  /* none */\n  1\n]");
     edit_jsonc("[ // none\n]", "[1,2]", "[ // none\n  1,\n  2\n]");
 }
 

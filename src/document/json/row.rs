@@ -65,7 +65,7 @@ impl<'t, 'a> Row<'t, 'a> {
         let text = self.tree.text();
         let mut at = from;
         for comment in self.tree.comments(from..inside.end) {
-            if !text[at..comment.at.start].bytes().all(is_blank) || text[comment.at.clone()].contains(['\n', '\r']) {
+            if !text[at..comment.at.start].bytes().all(is_blank) {
                 break;
             }
             at = comment.at.end;

@@ -74,7 +74,7 @@ impl<'a> Tokens<'a> {
             let token = match scanned {
                 None => return Ok(None),
                 Some(Scanned::CommentLine(_) | Scanned::CommentBlock(_)) if self.dialect == Dialect::Strict => {
-                    return Err(self.fault(at.start, "comments are not JSON, though they are JSONC"));
+                    return Err(self.fault(at.start, "comments are not JSON (they are JSONC: choose that format)"));
                 }
                 Some(Scanned::CommentLine(_)) => {
                     self.comments.push(Comment { at, to_line_end: true });

@@ -273,7 +273,7 @@ impl Parser<'_> {
                 self.nodes[item].comma = offset(comma);
                 token = self.inside(start)?;
                 if token == close && self.dialect == Dialect::Strict {
-                    let why = "a comma behind the last item is not JSON, though it is JSONC";
+                    let why = "a comma behind the last item is not JSON (it is JSONC: choose that format)";
                     return Err(self.tokens.fault(comma, why));
                 }
             } else if token != close {
