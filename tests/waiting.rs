@@ -1,7 +1,7 @@
 //! What is promised in seconds: how long a lock is waited for, and how far the file may lag behind the log.
 //!
 //! In a binary of its own, so that no other test is busy meanwhile.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

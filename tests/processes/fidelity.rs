@@ -63,7 +63,7 @@ fn providers() -> String {
              \"reasoning_levels\":[\"low\",\"medium\",\"high\",\"max\"],\"supports_attachments\":{}}}",
             n % 7,
             n % 10,
-            n % 2 == 0
+            n.is_multiple_of(2)
         )
     };
     let provider = |provider: usize| {

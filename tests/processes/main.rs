@@ -2,7 +2,7 @@
 //! are full, with files that a person wrote.
 //!
 //! `CFGWAL_LONG=1` makes the loops as long as a night allows; `CFGWAL_TEST_SEED` replays what was drawn.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;

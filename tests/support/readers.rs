@@ -1,6 +1,6 @@
 //! Programs that read the config file and know nothing of journals.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::JoinHandle;
@@ -18,11 +18,11 @@ pub struct Readers {
 }
 
 impl Readers {
-    pub fn start(count: usize, file: &PathBuf) -> Readers {
+    pub fn start(count: usize, file: &Path) -> Readers {
         let stop = Arc::new(AtomicBool::new(false));
         let newest = Arc::new(AtomicU64::new(0));
         let reader = |_| {
-            let (file, stop, newest) = (file.clone(), stop.clone(), newest.clone());
+            let (file, stop, newest) = (file.to_owned(), stop.clone(), newest.clone());
             std::thread::spawn(move || {
                 let mut reads = 0;
                 while !stop.load(SeqCst) {
@@ -52,7 +52,7 @@ impl Readers {
 }
 
 /// Reads the file once: the number that it shows.
-fn look(file: &PathBuf) -> Result<u64, String> {
+fn look(file: &Path) -> Result<u64, String> {
     let text = std::fs::read(file).map_err(|error| format!("could not read: {error}"))?;
     let torn = |what: String| format!("{what}; the {} bytes were: {}", text.len(), String::from_utf8_lossy(&text));
     let config: Value = serde_json::from_slice(&text).map_err(|error| torn(format!("found no JSON: {error}")))?;
