@@ -8,7 +8,7 @@
 mod support;
 
 mod bad_input;
-mod crash_points;
+mod each_call;
 mod fidelity;
 mod kill;
 mod many;

@@ -177,3 +177,26 @@ fn the_log_stays_bounded_though_no_process_lives_long_enough_to_look_after_it() 
     assert!(most < 5 << 20, "{most} bytes");
     store.assert_well("after 60 commands");
 }
+
+#[test]
+fn a_history_with_a_cap_costs_a_small_record_for_each_entry() {
+    let store = Store::with("{\"history\":[]}\n");
+    let mut session = Session::start(&store);
+    for n in 0..1100 {
+        assert!(session.send(&format!(r#"{{"op":"push","path":"history","value":"event {n}","cap":1000}}"#)));
+    }
+    (0..1100).for_each(|_| assert_eq!(session.answer().unwrap()["ok"], true));
+    session.must(r#"{"op":"compact"}"#);
+    for n in 1100..1200 {
+        session.must(&format!(r#"{{"op":"push","path":"history","value":"event {n}","cap":1000}}"#));
+    }
+    let log = std::fs::read(store.segment()).unwrap();
+    // Behind a block with the header, and before the zeros that are written ahead.
+    let records = &log[4096..log.iter().rposition(|byte| *byte != 0).unwrap()];
+    println!("{} bytes for 100 entries", records.len());
+    assert!(records.len() < 100 * 300, "{} bytes for 100 entries", records.len());
+    assert_eq!(session.finish().code, 0);
+    let file: Value = serde_json::from_str(&store.text()).unwrap();
+    let history: Vec<String> = (200..1200).map(|n| format!("event {n}")).collect();
+    assert_eq!(file["history"], Value::from(history));
+}

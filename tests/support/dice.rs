@@ -1,5 +1,7 @@
 //! Random numbers that can be had again.
 
+#![allow(clippy::print_stdout, reason = "the harness shows it when a test fails")]
+
 use std::time::{Duration, SystemTime};
 
 /// SplitMix64. Its seed is printed, so that a test that fails says how to replay what it drew.
@@ -11,7 +13,6 @@ impl Dice {
         let given = std::env::var("CFGWAL_TEST_SEED").ok().and_then(|text| text.parse().ok());
         let clock = || SystemTime::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_nanos() as u64);
         let seed = given.unwrap_or_else(clock);
-        // The harness shows it when the test fails.
         println!("replay with CFGWAL_TEST_SEED={seed}");
         Dice(seed)
     }

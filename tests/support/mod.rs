@@ -54,6 +54,13 @@ impl Store {
         store
     }
 
+    /// The same in another directory, which costs less than to make it again.
+    pub fn copy(&self) -> Store {
+        let copy = Store::empty();
+        copy_files(self.dir(), copy.dir());
+        copy
+    }
+
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -174,6 +181,20 @@ impl fmt::Debug for Everything {
             write!(f, "\n    {} {mode:o} {inode} {} bytes {:x}", path.display(), content.len(), hasher.finish())?;
         }
         Ok(())
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&to).expect("a directory");
+            fs::set_permissions(&to, entry.metadata().expect("what it is").permissions()).expect("its mode");
+            copy_files(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("a copy");
+        }
     }
 }
 

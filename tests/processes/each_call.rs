@@ -1,23 +1,21 @@
-//! A command killed at each of its system calls in turn, one after the other: no moment is left out.
+//! A command killed at each of its system calls in turn, and a command whose calls fail in turn: no moment is left out.
 //!
-//! `strace` does the killing, when a call of that name is entered for the k-th time. Where it may not or is not there,
-//! nothing is proven, and the random kills of `kill` have to do.
+//! `strace` does it, when a call of that name is entered for the k-th time. Where it may not or is not there, nothing is
+//! proven, and the random kills of `kill` have to do.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use crate::support::sandbox::skipped;
-use crate::support::{Ran, Store};
+use crate::support::{Ran, Store, ran};
 
-/// Calls that change something on disk or take or wake a lock: between two of them all moments are the same.
-const CALLS: [&str; 16] = [
+/// Calls that change something on disk, or stand between changes of what running processes tell one another in memory.
+const CALLS: [&str; 15] = [
     "pwrite64",
-    "write",
     "fdatasync",
     "fsync",
     "ftruncate",
-    "openat",
     "mkdir",
     "link",
     "linkat",
@@ -27,6 +25,7 @@ const CALLS: [&str; 16] = [
     "unlink",
     "unlinkat",
     "flock",
+    "futex",
     "exit_group",
 ];
 
@@ -64,14 +63,14 @@ fn count(store: &Store, args: &[&str]) -> Option<BTreeMap<&'static str, usize>> 
 }
 
 /// Kills a command at each of its calls, each time in a store of its own, and has `check` look at what is left.
-fn kill_at_each_call(test: &str, prepare: impl Fn() -> Store, args: &[&str], check: impl Fn(&Store, &str)) {
-    let Some(calls) = count(&prepare(), args) else {
+fn kill_at_each_call(test: &str, prepared: &Store, args: &[&str], check: impl Fn(&Store, &str)) {
+    let Some(calls) = count(&prepared.copy(), args) else {
         return skipped(test, "strace is not there or may not trace");
     };
     let mut kills = 0;
     for (name, count) in calls {
         for k in 1..=count {
-            let store = prepare();
+            let store = prepared.copy();
             let inject = format!("inject={name}:signal=SIGKILL:when={k}");
             let status = traced(&store, &["-e", &format!("trace={name}"), "-e", &inject], args).status().unwrap();
             let _ = std::fs::remove_file(store.dir().join("trace"));
@@ -111,7 +110,7 @@ fn with_edits() -> Store {
 #[test]
 fn an_edit_killed_at_each_call_is_there_or_not_and_the_next_works() {
     let name = "an_edit_killed_at_each_call_is_there_or_not_and_the_next_works";
-    kill_at_each_call(name, with_edits, &["increment", "n"], |store, at| {
+    kill_at_each_call(name, &with_edits(), &["increment", "n"], |store, at| {
         assert!(["{\"n\": 1}\n", "{\"n\": 2}\n"].contains(&store.text().as_str()), "{at}: {}", store.text());
         assert!((1..=2).contains(&number(&store.run(&["get", "n"]))), "{at}");
         goes_on(store, at);
@@ -121,22 +120,78 @@ fn an_edit_killed_at_each_call_is_there_or_not_and_the_next_works() {
 #[test]
 fn a_first_edit_killed_at_each_call_leaves_no_half_journal() {
     let name = "a_first_edit_killed_at_each_call_leaves_no_half_journal";
-    kill_at_each_call(
-        name,
-        || Store::with("{\"n\": 0}\n"),
-        &["increment", "n"],
-        |store, at| {
-            assert!((0..=1).contains(&number(&store.run(&["get", "n"]))), "{at}");
-            // Half a journal that has no name yet may lie about; the next first edit sweeps it.
-            goes_on(store, at);
-        },
-    );
+    kill_at_each_call(name, &Store::with("{\"n\": 0}\n"), &["increment", "n"], |store, at| {
+        assert!((0..=1).contains(&number(&store.run(&["get", "n"]))), "{at}");
+        // Half a journal that has no name yet may lie about; the next first edit sweeps it.
+        goes_on(store, at);
+    });
 }
 
 #[test]
 fn a_compaction_killed_at_each_call_loses_nothing() {
-    kill_at_each_call("a_compaction_killed_at_each_call_loses_nothing", with_edits, &["compact"], |store, at| {
+    kill_at_each_call("a_compaction_killed_at_each_call_loses_nothing", &with_edits(), &["compact"], |store, at| {
         assert_eq!(number(&store.run(&["get", "n"])), 1, "{at}");
         goes_on(store, at);
     });
+}
+
+/// Calls whose failure the system may report to an edit. What the loader does before the program begins is not its own.
+const MAY_FAIL: [&str; 11] = [
+    "pwrite64",
+    "fdatasync",
+    "fsync",
+    "ftruncate",
+    "mkdir",
+    "linkat",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "flock",
+];
+
+/// Lets each call of an increment fail once, each time in a store of its own. Whatever the command says must be true.
+fn fail_each_call(test: &str, prepared: &Store) {
+    let args = ["increment", "n"];
+    let Some(calls) = count(&prepared.copy(), &args) else {
+        return skipped(test, "strace is not there or may not trace");
+    };
+    let mut codes = BTreeMap::<i32, usize>::new();
+    for (name, count) in calls.into_iter().filter(|(name, _)| MAY_FAIL.contains(name)) {
+        for (k, error) in (1..=count).flat_map(|k| ["EIO", "ENOSPC", "EINTR"].map(|error| (k, error))) {
+            let store = prepared.copy();
+            let before = number(&store.run(&["get", "n"]));
+            let inject = format!("inject={name}:error={error}:when={k}");
+            let mut command = traced(&store, &["-e", &format!("trace={name}"), "-e", &inject], &args);
+            let ran = ran(command.stdout(Stdio::piped()).stderr(Stdio::piped()).output());
+            let _ = std::fs::remove_file(store.dir().join("trace"));
+            let at = format!("{error} from {name} number {k}: {ran:?}");
+            *codes.entry(ran.code).or_default() += 1;
+            let made = match ran.code {
+                0 | 9 => {
+                    assert_eq!(ran.out, format!("{}\n", before + 1), "{at}");
+                    before + 1..=before + 1
+                }
+                7 if ran.err.contains("outcome of the edit is unknown") => before..=before + 1,
+                7 => before..=before,
+                _ => panic!("{at}"),
+            };
+            let after = number(&store.run(&["increment", "n"]));
+            assert!((made.start() + 1..=made.end() + 1).contains(&after), "{at}, then {after}");
+            assert_eq!(store.text(), format!("{{\"n\": {after}}}\n"), "{at}");
+            store.assert_well(&at);
+        }
+    }
+    println!("exit codes and how often: {codes:?}");
+}
+
+#[test]
+fn an_edit_whose_calls_fail_in_turn_says_what_became_of_it() {
+    fail_each_call("an_edit_whose_calls_fail_in_turn_says_what_became_of_it", &with_edits());
+}
+
+#[test]
+fn a_first_edit_whose_calls_fail_in_turn_says_what_became_of_it() {
+    let name = "a_first_edit_whose_calls_fail_in_turn_says_what_became_of_it";
+    fail_each_call(name, &Store::with("{\"n\": 0}\n"));
 }
