@@ -113,6 +113,11 @@ fn an_edit_killed_at_each_call_is_there_or_not_and_the_next_works() {
     kill_at_each_call(name, &with_edits(), &["increment", "n"], |store, at| {
         assert!(["{\"n\": 1}\n", "{\"n\": 2}\n"].contains(&store.text().as_str()), "{at}: {}", store.text());
         assert!((1..=2).contains(&number(&store.run(&["get", "n"]))), "{at}");
+        // An edit for which the log must grow first meets what the other left at another moment.
+        let large = store.copy();
+        let ran = large.feed(&["merge", "-"], &format!("{{\"large\":\"{}\"}}", "x".repeat(100_000)));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{at}");
+        large.assert_well(at);
         goes_on(store, at);
     });
 }

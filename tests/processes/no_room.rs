@@ -53,6 +53,8 @@ fn an_edit_larger_than_the_room_is_not_applied_and_changes_nothing() {
         store.write("{\"a\": 1}");
         store.ok(&["set", "a", "2"]);
         let filler = fill(store);
+        // Some of it fits, and must not stay.
+        filler.shrink(65_536);
         let before = store.content();
         let patch = format!("{{\"big\":\"{}\"}}", "x".repeat(200_000));
         let ran = store.feed(&["merge", "-"], &patch);

@@ -106,6 +106,13 @@ pub struct Filler {
 }
 
 impl Filler {
+    /// Leaves so much room.
+    pub fn shrink(&self, by: u64) {
+        let file = fs::OpenOptions::new().write(true).open(&self.path).expect("the filler");
+        let len = file.metadata().expect("its size").len();
+        file.set_len(len - by).and_then(|()| file.sync_all()).expect("the filler shrinks");
+    }
+
     pub fn remove(self) {
         fs::remove_file(&self.path).expect("the filler goes");
     }
