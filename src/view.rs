@@ -126,6 +126,16 @@ impl View {
         View::open_on(Arc::new(Os), path, format)
     }
 
+    /// Look at a config on another disk than the operating system's.
+    ///
+    /// # Errors
+    /// As [`open`](View::open).
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn open_seated(seat: &crate::storage::faulty::Seat, path: impl AsRef<FilePath>) -> Result<View, Error> {
+        View::open_on(seat.0.clone(), path.as_ref(), None)
+    }
+
     pub(crate) fn open_on(storage: Arc<dyn Storage>, path: &FilePath, format: Option<Format>) -> Result<View, Error> {
         let config = ConfigFile::resolve(storage.clone(), path, format)?;
         let dir = config.journal();

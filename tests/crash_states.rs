@@ -81,10 +81,9 @@ fn check(image: &DiskImage, truth: &Truth, what: &dyn Fn() -> String) {
     process.kill();
     drop(journal);
     // And once more: what was left after the first crash must not come back.
-    let last = disk.crash_images(&Limits::default()).last().unwrap();
-    let process = Disk::from_image(&last).process();
-    let again = open(&process).unwrap_or_else(|error| panic!("{}, then {}: {error}", what(), last.id()));
-    assert_eq!(again.snapshot().unwrap().state().root().to_string(), expected, "{}, then {}", what(), last.id());
+    let process = Disk::from_image(&disk.durable_image()).process();
+    let again = open(&process).unwrap_or_else(|error| panic!("{}, and again: {error}", what()));
+    assert_eq!(again.snapshot().unwrap().state().root().to_string(), expected, "{}, and again", what());
     process.kill();
 }
 
@@ -167,4 +166,43 @@ fn every_crash_state_keeps_every_acknowledged_edit() {
         run(&sequence, &explorer);
     }
     println!("{} distinct crash states after sequences of {length} operations", explorer.lock().unwrap().states);
+}
+
+/// While one process edits, another looks before every call that the first makes; then the power is cut.
+#[test]
+fn nobody_sees_an_edit_that_a_crash_can_take_back() {
+    let disk = Disk::new();
+    let (writer, reader) = (disk.process(), disk.process());
+    let journal = open(&writer).unwrap();
+    let looks = Arc::new(Mutex::new((0, 0)));
+    {
+        let (disk, looks) = (disk.clone(), looks.clone());
+        let other = open(&reader).unwrap();
+        let mut last = None;
+        writer.observe(move |seen| {
+            if last.replace(disk.generation()) == Some(disk.generation()) {
+                return;
+            }
+            let shown = other.snapshot().unwrap().revision();
+            let viewed = View::open_seated(&reader.seat(), FILE).unwrap().revision();
+            {
+                let mut looks = looks.lock().unwrap();
+                *looks = (looks.0 + 1, shown);
+            }
+            for image in disk.crash_images(&Limits::default()).take(20) {
+                let process = Disk::from_image(&image).process();
+                let kept = open(&process).unwrap().snapshot().unwrap().revision();
+                let place = format!("before call {} ({:?}), state {}", seen.number, seen.call, image.id());
+                assert!(kept >= shown.max(viewed), "{place}: {shown} and {viewed} were seen, {kept} is kept");
+            }
+        });
+    }
+    for n in 0..4 {
+        journal.append(Transaction::new().set("n", n).set("text", "x".repeat(30))).unwrap();
+        if n == 2 {
+            journal.compact().unwrap();
+        }
+    }
+    let (looks, last_shown) = *looks.lock().unwrap();
+    assert!(looks > 15 && last_shown >= 3, "{looks} looks, the last at revision {last_shown}");
 }
