@@ -33,6 +33,7 @@ const MARK: usize = 9;
 const RELEASED: usize = 10;
 const WAITERS: usize = 11;
 const NAMED: usize = 12;
+const LISTENERS: usize = 13;
 const APPENDER: usize = 16;
 const MAINTAINER: usize = 32;
 /// Words of one holder: process, since when, and the command.
@@ -150,7 +151,7 @@ impl Watermark {
     /// Begin anew for this boot. Only under both locks: nobody else may be reading meaning from the page.
     pub(crate) fn begin(&self, boot: &[u8; 16], store: &[u8; 16], durable: Reached) {
         self.word(MAGIC).store(0, SeqCst);
-        for at in [POISON, MARK, WAITERS, NAMED] {
+        for at in [POISON, MARK, WAITERS, NAMED, LISTENERS] {
             self.word(at).store(0, SeqCst);
         }
         self.word(DURABLE).store(durable.word(), SeqCst);
@@ -204,12 +205,17 @@ impl Watermark {
 
     /// Wait until something is published, or for a moment.
     pub(crate) fn wait_published(&self, seen: u32, timeout: Duration) {
+        // Killed in between, a waiter stays counted: that costs the others a call, no more.
+        self.word(LISTENERS).fetch_add(1, SeqCst);
         self.page.wait(PUBLISHED, seen, timeout);
+        self.word(LISTENERS).fetch_sub(1, SeqCst);
     }
 
     fn wake_waiters(&self) {
         self.word(PUBLISHED).fetch_add(1, SeqCst);
-        self.page.wake(PUBLISHED, i32::MAX as u32);
+        if self.word(LISTENERS).load(SeqCst) != 0 {
+            self.page.wake(PUBLISHED, i32::MAX as u32);
+        }
     }
 
     /// The segment, and every older one, must never be synced or appended to again.

@@ -56,6 +56,7 @@ pub(super) fn run(inner: &Arc<Inner>) {
     // When the file is due, if it is.
     let mut due: Option<Instant> = None;
     let mut cost = Duration::ZERO;
+    let mut noticed = false;
     let mut state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if state.stop {
@@ -67,13 +68,16 @@ pub(super) fn run(inner: &Arc<Inner>) {
             state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        if std::mem::take(&mut state.dirty) {
+        // The word stays said until the file's turn comes, so that further edits need not wake this thread.
+        if state.dirty && !noticed {
+            noticed = true;
             let soon = Instant::now() + delay(inner.options.materialise, cost);
             due = Some(due.map_or(soon, |at| at.min(soon)));
         }
         let now = Instant::now();
         match due {
             Some(at) if at <= now => {
+                (state.dirty, noticed) = (false, false);
                 drop(state);
                 let next = tend(inner, &mut cost);
                 let soon = delay(inner.options.materialise, cost);
