@@ -66,8 +66,9 @@ fn suspended_appender(store: &Store) -> Session {
             assert!(patience.elapsed() < Duration::from_secs(20), "the append never took the lock");
         }
         session.signal(Signal::STOP);
-        // It may have let go between the two.
-        if FileExt::try_lock_exclusive(&lock).is_err() {
+        // It may have let go between the two, or not have said yet who it is: then it is rightly called unknown.
+        let named = format!("process {} ", session.pid().as_raw_nonzero());
+        if FileExt::try_lock_exclusive(&lock).is_err() && store.ok(&["status"]).contains(&named) {
             return session;
         }
         session.kill();
