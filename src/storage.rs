@@ -83,7 +83,12 @@ pub(crate) struct Stat {
 impl Stat {
     /// Whether two names (or a name and an open file) mean one inode.
     pub(crate) fn same_file(&self, other: &Stat) -> bool {
-        (self.dev, self.ino) == (other.dev, other.ino)
+        self.identity() == other.identity()
+    }
+
+    /// Device and number.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        (self.dev, self.ino)
     }
 }
 
@@ -113,6 +118,12 @@ pub(crate) trait File: Send + Sync {
     /// Make the content durable (a file: `fdatasync`) or the names in it (a directory: `fsync`).
     fn sync(&self) -> io::Result<()>;
     fn stat(&self) -> io::Result<Stat>;
+    /// How long the file is, without a look at its times.
+    ///
+    /// A file whose times were looked at gets new ones from its next write, and its next sync has to write those too.
+    fn length(&self) -> io::Result<u64> {
+        self.stat().map(|found| found.len)
+    }
     /// Take the file's lock without waiting; `false` when another holds it.
     fn try_lock(&self, lock: Lock) -> io::Result<bool>;
     fn unlock(&self) -> io::Result<()>;
@@ -145,6 +156,10 @@ pub(crate) trait Storage: Send + Sync + 'static {
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
     /// The entry itself; a symlink is not followed.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// Device and number of the entry itself, without a look at its times (see [`File::length`]).
+    fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
+        self.stat(path).map(|found| found.identity())
+    }
     /// What a symlink says.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     fn rename(&self, from: &Path, to: &Path, how: Rename) -> io::Result<()>;

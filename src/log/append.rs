@@ -93,7 +93,14 @@ impl Log {
         };
         tail.applied = batch.version;
         self.locks.watermark.set_tail(tail.segment.header.number, tail.applied.sequence());
-        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).push_back(tail.applied.clone());
+        let durable = self.locks.watermark.durable();
+        let is_durable = |version: &Version| durable.is_in(version.segment) && version.sequence() <= durable.sequence;
+        let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of those that are durable the newest is the one to publish. Nobody may ask for a long time.
+        while unpublished.get(1).is_some_and(is_durable) {
+            unpublished.pop_front();
+        }
+        unpublished.push_back(tail.applied.clone());
         Ok(())
     }
 
@@ -126,7 +133,7 @@ impl Log {
     /// See to it that the segment has zeros on disk up to `end` and a frame header beyond.
     fn make_room(&self, segment: &Segment, end: u64) -> Result<(), Error> {
         let path = &segment.path;
-        let len = segment.file.stat().map_err(Error::io("look at", path))?.len;
+        let len = segment.file.length().map_err(Error::io("look at", path))?;
         let needed = end + frame::HEADER_LEN as u64;
         if needed <= len {
             return Ok(());
@@ -152,8 +159,8 @@ impl Log {
             if self.move_on(tail)? {
                 continue;
             }
-            match self.storage.stat(&tail.segment.path) {
-                Ok(found) if found.same_file(&tail.segment.stat) => {}
+            match self.storage.identity(&tail.segment.path) {
+                Ok(found) if found == tail.segment.stat.identity() => {}
                 Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     self.reload(tail)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, Uid, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, StatxFlags, Uid, XattrFlags};
 use rustix::process::{Pid, Resource, getrlimit};
 use rustix::thread::futex;
 
@@ -68,6 +68,11 @@ impl Storage for Os {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         fs::symlink_metadata(path).map(|found| stat_of(&found))
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let found = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO)?;
+        Ok((rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
@@ -194,6 +199,10 @@ impl File for OsFile {
 
     fn stat(&self) -> io::Result<Stat> {
         self.file.metadata().map(|found| stat_of(&found))
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(rustix::fs::statx(&self.file, "", AtFlags::EMPTY_PATH, StatxFlags::SIZE)?.stx_size)
     }
 
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
