@@ -25,7 +25,7 @@ mod json;
 mod secrets;
 
 /// A text format for config files. Each is a feature of this crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
     /// JSON as RFC 8259 has it: no comments, no trailing commas.
@@ -64,7 +64,7 @@ impl Format {
     }
 
     /// What a person calls this format, and types to choose it: `json`.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             #[cfg(feature = "json")]
             Format::Json => "json",
@@ -88,7 +88,7 @@ fn reads_comments(path: &Path) -> bool {
 /// # Errors
 /// Whatever the format does not allow, or allows but readers disagree about (a key written twice),
 /// and a text larger or deeper than [allowed](crate::DEPTH_MAX).
-pub fn parse(format: Format, text: &[u8]) -> Result<Value, Invalid> {
+pub fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
     match format {
         #[cfg(feature = "json")]
         Format::Json | Format::Jsonc => json::parse(format, text),
@@ -101,7 +101,7 @@ pub fn parse(format: Format, text: &[u8]) -> Result<Value, Invalid> {
 /// # Errors
 /// When `text` does not parse, when the format cannot hold `target`, and when the result, read
 /// again, is not what was asked for. There is no half-right result.
-pub fn patch(format: Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
+pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     match format {
         #[cfg(feature = "json")]
         Format::Json | Format::Jsonc => json::patch(format, text, target),
@@ -109,7 +109,7 @@ pub fn patch(format: Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unp
 }
 
 /// A new file that holds `value`, laid out as most people write this format.
-pub fn render(format: Format, value: &Value) -> Vec<u8> {
+pub fn render(format: &Format, value: &Value) -> Vec<u8> {
     match format {
         #[cfg(feature = "json")]
         Format::Json | Format::Jsonc => json::render(value),

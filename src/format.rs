@@ -122,7 +122,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         written_segment(dir.path());
         let version = read_segment(dir.path());
-        let first = document::parse(Format::Json, first_text().as_bytes()).unwrap();
+        let first = document::parse(&Format::Json, first_text().as_bytes()).unwrap();
         let mut state_of = |_: &crate::version::KnownText| Ok(crate::State::new(first.clone()));
         let written =
             snapshot::encode(STORE, &version, 2, TIME + 3_000_000, Some(&first_text()), &mut state_of).unwrap();

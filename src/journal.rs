@@ -178,7 +178,7 @@ impl Journal {
 
     fn open_with(options: Options, path: &FilePath) -> Result<Journal, Error> {
         let storage = options.storage.clone();
-        let config = ConfigFile::resolve(storage.clone(), path, options.format)?;
+        let config = ConfigFile::resolve(storage.clone(), path, options.format.clone())?;
         if !options.foreign
             && let Some(name) = storage.foreign(config.parent()).map_err(Error::io("look at", config.parent()))?
         {
@@ -402,8 +402,8 @@ pub(crate) fn preview(
     };
     let text = config.read()?.map(|text| text.bytes);
     let bytes = match &text {
-        None => document::render(config.format, after.root()),
-        Some(text) => document::patch(config.format, text, after.root()).map_err(|why| match why {
+        None => document::render(&config.format, after.root()),
+        Some(text) => document::patch(&config.format, text, after.root()).map_err(|why| match why {
             document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
             why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
         })?,

@@ -158,7 +158,7 @@ impl Materialiser<'_> {
     }
 
     fn foreign(&self, text: &[u8]) -> Behind {
-        match document::parse(self.config.format, text) {
+        match document::parse(&self.config.format, text) {
             Ok(_) => Behind::EditedByHand,
             Err(invalid) => Behind::Invalid(invalid),
         }
@@ -206,7 +206,7 @@ impl Materialiser<'_> {
         if known.stands_for.revision() >= version.revision() {
             return Ok(Outcome::Done(Shown { stat: old.stat, revision: known.stands_for.revision() }));
         }
-        let new = match document::patch(self.config.format, &old.bytes, version.state.root()) {
+        let new = match document::patch(&self.config.format, &old.bytes, version.state.root()) {
             Ok(new) => new,
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
         };
@@ -227,7 +227,7 @@ impl Materialiser<'_> {
 
     /// A text that is not ours: what its author changed becomes a record.
     fn take_over(&self, version: &Version, text: &Text, hash: TextHash) -> Result<Outcome, Error> {
-        let theirs = match document::parse(self.config.format, &text.bytes) {
+        let theirs = match document::parse(&self.config.format, &text.bytes) {
             Ok(value) => State::new(value),
             Err(invalid) => return Ok(Outcome::Behind(Behind::Invalid(invalid))),
         };
@@ -320,8 +320,8 @@ impl Materialiser<'_> {
     fn text_of_new_file(&self, version: &Version) -> Result<Vec<u8>, Error> {
         let root = version.state.root();
         let shown = if version.texts.is_empty() { None } else { compact::last_shown(self.log)? };
-        let patched = shown.and_then(|text| document::patch(self.config.format, text.as_bytes(), root).ok());
-        Ok(patched.unwrap_or_else(|| document::render(self.config.format, root)))
+        let patched = shown.and_then(|text| document::patch(&self.config.format, text.as_bytes(), root).ok());
+        Ok(patched.unwrap_or_else(|| document::render(&self.config.format, root)))
     }
 
     fn exchange(&self, version: &Version, old: &Text, old_hash: TextHash, new: &[u8]) -> Result<Outcome, Error> {

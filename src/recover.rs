@@ -94,14 +94,14 @@ impl Journal {
         options: &RecoverOptions,
     ) -> Result<(Plan, FileStatus), Error> {
         let storage = open.storage();
-        let config = ConfigFile::resolve(storage.clone(), path, options.format)?;
+        let config = ConfigFile::resolve(storage.clone(), path, options.format.clone())?;
         let dir = config.journal();
         storage.stat(&dir).map_err(Error::io("open", &dir))?;
         let log = recover_log(&storage, &dir, options)?;
         let (file, _) = view::look_at_file(&config, &log)?;
         let plan = Plan { dir, log, file, beside: false };
         let mut open = open.lock_timeout(options.lock_timeout);
-        if let Some(format) = options.format {
+        if let Some(format) = options.format.clone() {
             open = open.format(format);
         }
         let journal = open.open(path)?;

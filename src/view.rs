@@ -148,7 +148,7 @@ impl View {
 
     fn of_file(config: ConfigFile) -> Result<View, Error> {
         let Some(text) = config.read()? else { return Err(Error::Missing { path: config.path }) };
-        let value = document::parse(config.format, &text.bytes)
+        let value = document::parse(&config.format, &text.bytes)
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         let mut plan = recovery::empty_plan();
         plan.version.state = State::new(value);
@@ -265,7 +265,7 @@ impl View {
     pub fn status(&self) -> Status {
         Status {
             path: self.config.path.clone(),
-            format: self.config.format,
+            format: self.config.format.clone(),
             journal: self.dir.clone(),
             revision: self.revision(),
             file: self.file.clone(),
@@ -387,7 +387,7 @@ pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<(FileS
     Ok(match version.known(&hash_text(&plan.store, &text.bytes)) {
         Some(known) if known.stands_for.revision() >= revision => (FileStatus::Current { revision }, None),
         Some(known) => (behind(Some(known.stands_for.revision()), Behind::Pending), None),
-        None => match document::parse(config.format, &text.bytes) {
+        None => match document::parse(&config.format, &text.bytes) {
             Ok(value) => (behind(None, Behind::EditedByHand), Some(Ok(State::new(value)))),
             Err(invalid) => (behind(None, Behind::Invalid(invalid.clone())), Some(Err(invalid))),
         },

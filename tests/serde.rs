@@ -156,7 +156,7 @@ fn plain(text: &str) -> Value {
             other => other.clone(),
         }
     }
-    spell(&parse(Format::Json, text.as_bytes()).unwrap())
+    spell(&parse(&Format::Json, text.as_bytes()).unwrap())
 }
 
 fn number(text: &str) -> Value {

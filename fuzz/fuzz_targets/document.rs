@@ -10,13 +10,13 @@ fuzz_target!(|data: &[u8]| {
     let split = texts.iter().position(|byte| *byte == 0).unwrap_or(texts.len());
     let (text, other) = (&texts[..split], texts.get(split + 1..).unwrap_or_default());
 
-    let Ok(value) = document::parse(format, text) else { return };
-    let same = document::patch(format, text, &value).expect("what is there can be asked for");
+    let Ok(value) = document::parse(&format, text) else { return };
+    let same = document::patch(&format, text, &value).expect("what is there can be asked for");
     assert_eq!(same, text, "nothing was to change");
-    let rendered = document::render(format, &value);
-    assert_eq!(document::parse(format, &rendered).expect("a rendered text is one"), value);
+    let rendered = document::render(&format, &value);
+    assert_eq!(document::parse(&format, &rendered).expect("a rendered text is one"), value);
 
-    let Ok(target) = document::parse(format, other) else { return };
-    let patched = document::patch(format, text, &target).expect("what one text says another can say");
-    assert_eq!(document::parse(format, &patched).expect("a patched text is one"), target);
+    let Ok(target) = document::parse(&format, other) else { return };
+    let patched = document::patch(&format, text, &target).expect("what one text says another can say");
+    assert_eq!(document::parse(&format, &patched).expect("a patched text is one"), target);
 });

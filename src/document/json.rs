@@ -23,7 +23,7 @@ enum Dialect {
 }
 
 impl Dialect {
-    fn of(format: Format) -> Dialect {
+    fn of(format: &Format) -> Dialect {
         match format {
             Format::Json => Dialect::Strict,
             Format::Jsonc => Dialect::Comments,
@@ -31,12 +31,12 @@ impl Dialect {
     }
 }
 
-pub(super) fn parse(format: Format, text: &[u8]) -> Result<Value, Invalid> {
+pub(super) fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
     let (_, body) = decode(text)?;
     Ok(Tree::parse(body, Dialect::of(format))?.value(Tree::ROOT))
 }
 
-pub(super) fn patch(format: Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
+pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     let (bom, body) = decode(text)?;
     let dialect = Dialect::of(format);
     let tree = Tree::parse(body, dialect)?;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn proven(patched: &str, target: &str) -> bool {
-        let target = parse(Format::Json, target.as_bytes()).expect("a test's own text");
+        let target = parse(&Format::Json, target.as_bytes()).expect("a test's own text");
         prove(patched, Dialect::Strict, &target).is_ok()
     }
 

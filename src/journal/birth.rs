@@ -30,7 +30,7 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<(), 
     let mut version = recovery::empty_version();
     let mut shown = None;
     if let Some(text) = text {
-        let value = document::parse(config.format, &text.bytes)
+        let value = document::parse(&config.format, &text.bytes)
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         version.state = State::new(value);
         let stands_for = StandsFor::Revision(0);

@@ -137,7 +137,7 @@ pub fn path(text: &str) -> Result<Path, Failure> {
 
 /// A text that is JSON as RFC 8259 has it, whatever the format of the config file.
 pub fn json(text: &str) -> Result<Value, Invalid> {
-    document::parse(Format::Json, text.as_bytes())
+    document::parse(&Format::Json, text.as_bytes())
 }
 
 /// A VALUE: JSON where it parses, else a string. The second is what to tell who may have meant JSON.

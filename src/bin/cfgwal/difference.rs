@@ -101,9 +101,9 @@ fn texts(before: Option<&[u8]>, after: &[u8], format: Format, show_secrets: bool
         return Ok((before.map_or_else(String::new, text), text(after)));
     }
     let root = cfgwal::Path::root();
-    let read = |bytes: &[u8]| document::parse(format, bytes).map_err(|why| Failure::Unmaskable(why.to_string()));
+    let read = |bytes: &[u8]| document::parse(&format, bytes).map_err(|why| Failure::Unmaskable(why.to_string()));
     let write = |bytes: &[u8], masked: &Value| {
-        let masked = document::patch(format, bytes, masked).map_err(|why| Failure::Unmaskable(why.to_string()))?;
+        let masked = document::patch(&format, bytes, masked).map_err(|why| Failure::Unmaskable(why.to_string()))?;
         Ok::<_, Failure>(text(&masked))
     };
     let old = before.map(read).transpose()?;

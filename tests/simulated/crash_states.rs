@@ -1,5 +1,4 @@
 //! Every state that a power cut may leave, at every call, after every short sequence of operations.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

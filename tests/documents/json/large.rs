@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cfgwal::document::{Format, parse, patch};
 use cfgwal::{Map, Value};
 
-use crate::patched;
+use super::patched;
 
 /// A file as tools write them: one line, some hundred kilobytes of objects in objects.
 fn one_line(entries: usize) -> String {
@@ -32,7 +32,7 @@ fn servers(count: usize) -> String {
 }
 
 fn edit_every(text: &str, edit: impl Fn(usize, &str, &Value) -> Option<(String, Value)>) -> Value {
-    let old = parse(Format::Json, text.as_bytes()).unwrap();
+    let old = parse(&Format::Json, text.as_bytes()).unwrap();
     let entries = old.as_object().unwrap().iter().enumerate();
     Value::Object(entries.filter_map(|(at, (key, value))| edit(at, key, value)).collect::<Map>())
 }
@@ -65,7 +65,7 @@ fn one_value_in_one_line_of_350_kilobytes_changes_its_own_bytes() {
     let text = one_line(2500);
     assert!((300_000..400_000).contains(&text.len()), "{}", text.len());
     let same = edit_every(&text, |_, key, value| Some((key.to_owned(), value.clone())));
-    assert_eq!(patched(Format::Json, &text, &same), text);
+    assert_eq!(patched(&Format::Json, &text, &same), text);
 
     let target = edit_every(&text, |at, key, value| {
         let value = if at == 1000 { with(value, "open", true.into()) } else { value.clone() };
@@ -73,7 +73,7 @@ fn one_value_in_one_line_of_350_kilobytes_changes_its_own_bytes() {
     });
     let at = text.find(r#""model-1001":"#).unwrap() - "false},".len();
     let expected = format!("{}true{}", &text[..at], &text[at + "false".len()..]);
-    assert_eq!(patched(Format::Json, &text, &target), expected);
+    assert_eq!(patched(&Format::Json, &text, &target), expected);
 }
 
 #[test]
@@ -95,12 +95,12 @@ fn a_patch_of_many_edits_costs_about_what_a_patch_of_one_costs() {
         entries.reverse();
         entries.into_iter().collect()
     };
-    let time = |target: &Value| cost(|| drop(patch(Format::Json, text.as_bytes(), target).unwrap()));
+    let time = |target: &Value| cost(|| drop(patch(&Format::Json, text.as_bytes(), target).unwrap()));
     let (one_time, all_time, reversed_time) = (time(&one), time(&all), time(&reversed));
     assert!(all_time < one_time * 10, "20,000 edits took {all_time:?}, one took {one_time:?}");
     assert!(reversed_time < one_time * 10, "moving all took {reversed_time:?}, one edit took {one_time:?}");
-    patched(Format::Json, &text, &all);
-    patched(Format::Json, &text, &reversed);
+    patched(&Format::Json, &text, &all);
+    patched(&Format::Json, &text, &reversed);
 }
 
 #[test]
@@ -110,9 +110,9 @@ fn a_long_array_is_aligned_in_one_go() {
         format!("[\n{}\n]", lines.join(",\n"))
     };
     let (text, expected) = (numbers(7), numbers(9));
-    let target = parse(Format::Json, expected.as_bytes()).unwrap();
-    let time = cost(|| drop(patch(Format::Json, text.as_bytes(), &target).unwrap()));
-    assert_eq!(patched(Format::Json, &text, &target), expected);
+    let target = parse(&Format::Json, expected.as_bytes()).unwrap();
+    let time = cost(|| drop(patch(&Format::Json, text.as_bytes(), &target).unwrap()));
+    assert_eq!(patched(&Format::Json, &text, &target), expected);
     assert!(time < Duration::from_secs(2), "{time:?}");
 }
 
@@ -122,7 +122,7 @@ fn edits_all_over_one_long_line_stay_linear() {
     let time = |text: &str| {
         let target =
             edit_every(text, |_, key, value| Some((key.to_owned(), with(value, "open", Value::from(vec![1])))));
-        cost(|| drop(patch(Format::Json, text.as_bytes(), &target).unwrap()))
+        cost(|| drop(patch(&Format::Json, text.as_bytes(), &target).unwrap()))
     };
     let (short, long) = (time(&short), time(&long));
     // Quadratic would be a hundred times.

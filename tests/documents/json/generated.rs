@@ -7,8 +7,8 @@ use cfgwal::{List, Map, Number, Path, Segment, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::layouts::STYLES;
-use crate::{judge, patched};
+use super::layouts::STYLES;
+use super::{judge, patched};
 
 fn scalar() -> impl Strategy<Value = Value> {
     const NUMBERS: [&str; 8] =
@@ -316,8 +316,8 @@ proptest! {
     #[test]
     fn any_text_becomes_any_target(format in formats(), old in value(), new in value(), noise in noise()) {
         let text = Speller::spell(&old, &noise, format == Format::Jsonc);
-        prop_assert_eq!(parse(format, text.as_bytes()).unwrap(), old);
-        patched(format, &text, &new);
+        prop_assert_eq!(parse(&format, text.as_bytes()).unwrap(), old);
+        patched(&format, &text, &new);
     }
 
     #[test]
@@ -327,7 +327,7 @@ proptest! {
         let text = Speller::spell(&old, &noise, format == Format::Jsonc);
         let mut target = old.clone();
         edits.iter().for_each(|edit| edit.apply(&mut target));
-        let result = patched(format, &text, &target);
+        let result = patched(&format, &text, &target);
         if target == old {
             prop_assert_eq!(&result, &text);
         }
@@ -357,7 +357,7 @@ proptest! {
             true => text.clone(),
             false => format!("{}{new}{}", &text[..span.start], &text[span.end..]),
         };
-        prop_assert_eq!(patched(format, &text, &target), expected);
+        prop_assert_eq!(patched(&format, &text, &target), expected);
     }
 
     #[test]
@@ -371,7 +371,7 @@ proptest! {
         let kind = if edit.place.index(2) == 0 { Kind::Add } else { Kind::Remove };
         let mut target = old.clone();
         Edit { kind, ..edit }.apply_to(node(&mut target, container));
-        let result = patched(Format::Json, &text, &target);
+        let result = patched(&Format::Json, &text, &target);
         let (short, long) = if result.len() > text.len() { (&text, &result) } else { (&result, &text) };
         let same_start = short.bytes().zip(long.bytes()).take_while(|(a, b)| a == b).count();
         let same_end = short.bytes().rev().zip(long.bytes().rev()).take_while(|(a, b)| a == b).count();
@@ -399,7 +399,7 @@ proptest! {
                 Edit { kind: Kind::Add, ..edit }.apply_to(value);
             }
         }
-        let result = patched(Format::Jsonc, &text, &target);
+        let result = patched(&Format::Jsonc, &text, &target);
         prop_assert_eq!(comments(&result), comments(&text), "{}\n{}", text, result);
     }
 
@@ -413,15 +413,15 @@ proptest! {
         let document = |value: Value| -> Value {
             [("first", Value::from(1)), ("value", value), ("last", 2.into())].into_iter().collect()
         };
-        let result = patched(Format::Json, &style.write(&document(old)), &document(new.clone()));
+        let result = patched(&Format::Json, &style.write(&document(old)), &document(new.clone()));
         prop_assert_eq!(result, style.write(&document(new)));
     }
 
     /// Whatever the bytes are, they are read as serde_json reads them, or refused.
     #[test]
     fn no_bytes_bring_the_parser_down(text in vec(any::<u8>(), 0..40), format in formats()) {
-        let _ = parse(format, &text);
-        let _ = patch(format, &text, &Value::Null);
+        let _ = parse(&format, &text);
+        let _ = patch(&format, &text, &Value::Null);
     }
 
     #[test]
@@ -431,7 +431,7 @@ proptest! {
         let judged = serde_json::from_str::<serde_json::Value>(&text);
         // A float that overflows is a number all the same.
         prop_assume!(!judged.as_ref().is_err_and(|error| error.to_string().contains("out of range")));
-        match parse(Format::Json, text.as_bytes()) {
+        match parse(&Format::Json, text.as_bytes()) {
             Ok(value) => prop_assert_eq!(judged.unwrap(), judge(&value.to_string())),
             // The judge lets the last of two equal keys win.
             Err(invalid) => prop_assert!(invalid.why.contains("twice") || judged.is_err(), "{}\n{}", invalid, text),

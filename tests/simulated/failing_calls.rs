@@ -1,6 +1,5 @@
 //! Every call to the system fails once, or from then on; every process dies at every call. What was acknowledged stays,
 //! what was called not applied never appears, and after the trouble work goes on.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 

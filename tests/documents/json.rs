@@ -1,5 +1,4 @@
 //! JSON and JSONC files as people write them: an edit changes the bytes of what it edits and no others.
-#![allow(clippy::unwrap_used)]
 
 mod edits;
 mod generated;
@@ -12,11 +11,11 @@ use cfgwal::document::{Format, parse, patch};
 
 /// The value that a strict JSON text stands for.
 fn json(text: &str) -> Value {
-    parse(Format::Json, text.as_bytes()).unwrap_or_else(|invalid| panic!("{invalid}\n{text}"))
+    parse(&Format::Json, text.as_bytes()).unwrap_or_else(|invalid| panic!("{invalid}\n{text}"))
 }
 
 /// `text` patched to `target`, and judged by a parser that shares no code with this crate.
-fn patched(format: Format, text: &str, target: &Value) -> String {
+fn patched(format: &Format, text: &str, target: &Value) -> String {
     let result = patch(format, text.as_bytes(), target);
     let result = result.unwrap_or_else(|error| panic!("{error}\nfrom {text}\nto {target}"));
     let result = String::from_utf8(result).unwrap();

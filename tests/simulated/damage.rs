@@ -1,6 +1,5 @@
 //! Every bit of a store, every truncation, every sector lost: the state that was acknowledged, or an error that says so.
 //! Never another state, and never an acknowledged loss that passes for clean.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use cfgwal::sim::{Disk, DiskImage, Process};
 use cfgwal::{Error, Journal, Materialise, Op};

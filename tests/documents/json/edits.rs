@@ -1,14 +1,14 @@
 //! One story each: a text, what it shall stand for, what comes out.
 
-use crate::{json, patched};
+use super::{json, patched};
 use cfgwal::document::{Format, parse, render};
 
 fn edit(text: &str, target: &str, expected: &str) {
-    assert_eq!(patched(Format::Json, text, &json(target)), expected);
+    assert_eq!(patched(&Format::Json, text, &json(target)), expected);
 }
 
 fn edit_jsonc(text: &str, target: &str, expected: &str) {
-    assert_eq!(patched(Format::Jsonc, text, &json(target)), expected);
+    assert_eq!(patched(&Format::Jsonc, text, &json(target)), expected);
 }
 
 #[test]
@@ -238,13 +238,13 @@ fn a_trailing_comma_is_kept_and_never_brought_in() {
 
 #[test]
 fn a_new_file_is_indented_and_ends_its_last_line() {
-    let text = render(Format::Json, &json(r#"{"a":[1,{}],"b":"x"}"#));
+    let text = render(&Format::Json, &json(r#"{"a":[1,{}],"b":"x"}"#));
     assert_eq!(String::from_utf8(text).unwrap(), "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": \"x\"\n}\n");
 }
 
 #[test]
 fn jsonc_reads_comments_and_trailing_commas_json_does_not() {
     let text = b"// x\n[1, /* y */ 2,]";
-    assert_eq!(parse(Format::Jsonc, text).unwrap(), json("[1,2]"));
-    assert!(parse(Format::Json, text).is_err());
+    assert_eq!(parse(&Format::Jsonc, text).unwrap(), json("[1,2]"));
+    assert!(parse(&Format::Json, text).is_err());
 }

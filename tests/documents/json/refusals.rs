@@ -3,12 +3,12 @@
 use cfgwal::Value;
 use cfgwal::document::{Format, Invalid, Unpatchable, parse, patch};
 
-use crate::json;
+use super::json;
 
 /// Refused by `parse`, and by `patch` with the same words.
 fn refused(text: impl AsRef<[u8]>) -> Invalid {
-    let invalid = parse(Format::Json, text.as_ref()).unwrap_err();
-    assert_eq!(patch(Format::Json, text.as_ref(), &Value::Null), Err(Unpatchable::Invalid(invalid.clone())));
+    let invalid = parse(&Format::Json, text.as_ref()).unwrap_err();
+    assert_eq!(patch(&Format::Json, text.as_ref(), &Value::Null), Err(Unpatchable::Invalid(invalid.clone())));
     invalid
 }
 
@@ -53,7 +53,7 @@ fn an_empty_document_is_not_a_value() {
     for text in ["", " \n\t\r\n", "\u{feff}", "\u{feff}\n"] {
         says(text, 1, 1, "empty");
     }
-    let invalid = parse(Format::Jsonc, b"// nothing\n/* here */").unwrap_err();
+    let invalid = parse(&Format::Jsonc, b"// nothing\n/* here */").unwrap_err();
     assert!(invalid.why.contains("nothing but comments"), "{invalid}");
 }
 
@@ -197,11 +197,11 @@ fn a_document_has_a_largest_size() {
 #[test]
 fn what_could_not_be_read_again_is_not_written() {
     let deep = |depth| (0..depth).fold(Value::Null, |inner, _| Value::from(vec![inner]));
-    let unwritable = |text: &str, target: &Value| match patch(Format::Json, text.as_bytes(), target) {
+    let unwritable = |text: &str, target: &Value| match patch(&Format::Json, text.as_bytes(), target) {
         Err(Unpatchable::Unwritable(why)) => why,
         other => panic!("{other:?}"),
     };
-    patch(Format::Json, b"1", &deep(128)).unwrap();
+    patch(&Format::Json, b"1", &deep(128)).unwrap();
     assert!(unwritable("1", &deep(129)).contains("deeper than 128"));
     let long_key: Value = [("k".repeat(1025), 1)].into_iter().collect();
     assert!(unwritable("1", &long_key).contains("1025 bytes"));

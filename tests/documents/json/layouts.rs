@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use cfgwal::document::Format;
 use cfgwal::{List, Map, Value};
 
-use crate::patched;
+use super::patched;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
@@ -100,8 +100,8 @@ fn one_edit_at_every_place_of_every_layout_is_what_writing_anew_gives() {
                     added.insert(at + usize::from(at == 2), ("added", new.clone()));
                     for edited in [changed, deleted, added] {
                         let target = document(keyed, &edited);
-                        assert_eq!(patched(Format::Json, &text, &target), style.write(&target), "from {text}");
-                        assert_eq!(patched(Format::Jsonc, &text, &target), style.write(&target), "from {text}");
+                        assert_eq!(patched(&Format::Json, &text, &target), style.write(&target), "from {text}");
+                        assert_eq!(patched(&Format::Jsonc, &text, &target), style.write(&target), "from {text}");
                         tried += 1;
                     }
                 }
@@ -120,7 +120,7 @@ fn everything_before_and_behind_an_edit_is_the_same_bytes() {
         for at in 0..3 {
             let mut deleted = items.clone();
             deleted.remove(at);
-            let shorter = patched(Format::Json, &text, &document(true, &deleted));
+            let shorter = patched(&Format::Json, &text, &document(true, &deleted));
             let same_start = text.bytes().zip(shorter.bytes()).take_while(|(a, b)| a == b).count();
             let same_end = text.bytes().rev().zip(shorter.bytes().rev()).take_while(|(a, b)| a == b).count();
             assert!(same_start + same_end >= shorter.len(), "{text}\n{shorter}");

@@ -1,0 +1,4 @@
+//! Config files as people write them: an edit changes the bytes of what it edits and no others.
+#![allow(clippy::unwrap_used)]
+
+mod json;

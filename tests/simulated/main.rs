@@ -1,0 +1,7 @@
+//! The engine on a disk that is weaker than any real one: every state that a crash may leave, every call that may
+//! fail, every bit that may flip.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod crash_states;
+mod damage;
+mod failing_calls;
