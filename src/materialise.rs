@@ -19,14 +19,16 @@ use crate::note::{Note, TextHash, hash_text};
 use crate::op::{Base, Origin, OriginKind, Transaction};
 use crate::recovery::perform;
 use crate::state::State;
-use crate::storage::{self, File, Kind, Open, Rename, Stat};
+use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
 use crate::value::Value;
-use crate::version::{Showing, Version};
+use crate::version::{How, Showing, Version};
 
 mod file;
+mod in_place;
 mod reconcile;
 
 pub(crate) use file::{ConfigFile, Seen, Text};
+pub(crate) use in_place::unfinished;
 
 /// How long to wait for someone who has the file open for writing.
 const IN_USE: Duration = Duration::from_secs(1);
@@ -70,8 +72,12 @@ pub enum Behind {
     Removed,
     /// Someone has it open for writing, or saves it again and again.
     InUse,
-    /// Replacing it would break what it is: the reason.
-    Irreplaceable(&'static str),
+    /// A crash came while it was written over where it lies, and its text is neither the old nor the new one.
+    Unfinished,
+    /// Writing it over where it lies failed in such a way that only a restart of the system shows what is on the disk.
+    SyncFailed,
+    /// Its new text would be larger than [a document may be](crate::RECORD_MAX).
+    TooLarge,
     /// The document cannot hold the state.
     Unpatchable(Unpatchable),
     /// Writing it failed.
@@ -87,7 +93,11 @@ impl fmt::Display for Behind {
             Behind::Shrunk => write!(f, "it was saved with more than half of its values gone"),
             Behind::Removed => write!(f, "it was removed"),
             Behind::InUse => write!(f, "someone has it open for writing"),
-            Behind::Irreplaceable(reason) => write!(f, "{reason}"),
+            Behind::Unfinished => {
+                write!(f, "a crash came while it was being written, and its text is neither the old nor the new one")
+            }
+            Behind::SyncFailed => write!(f, "a sync of it failed, and what the disk holds of it is not known"),
+            Behind::TooLarge => write!(f, "its new text would be larger than 64 MiB"),
             Behind::Unpatchable(reason) => write!(f, "its text cannot show the edits: {reason}"),
             Behind::Failed(reason) => write!(f, "{reason}"),
         }
@@ -104,7 +114,11 @@ impl Behind {
             Behind::Shrunk => "put the file right, or run `cfgwal recover --accept-file` if it is meant so",
             Behind::Removed => "put it back, or run `cfgwal recover --accept-file` to have it written anew",
             Behind::InUse => "close it, then run `cfgwal compact`",
-            Behind::Irreplaceable(_) => "make it a plain file of its own, then run `cfgwal compact`",
+            Behind::Unfinished => {
+                "put the file right and run `cfgwal recover --accept-file`; the journal has both texts (rewrite-*)"
+            }
+            Behind::SyncFailed => "see to the disk and restart the system; then any command brings the file up to date",
+            Behind::TooLarge => "keep large data elsewhere",
             Behind::Unpatchable(_) => "change the file by hand so that it can, then run `cfgwal compact`",
             Behind::Failed(_) => "see to the cause, then run `cfgwal compact`",
         }
@@ -153,15 +167,18 @@ impl Materialiser<'_> {
                 (FileStatus::Current { revision }, Some(shown))
             }
             Some(known) => behind(Some(known.stands_for.revision()), Behind::Pending),
-            None => behind(None, self.foreign(&text.bytes)),
+            None => behind(None, self.foreign(version, &text.bytes)?),
         })
     }
 
-    fn foreign(&self, text: &[u8]) -> Behind {
-        match document::parse(&self.config.format, text) {
+    fn foreign(&self, version: &Version, text: &[u8]) -> Result<Behind, Error> {
+        if let Some(why) = unfinished(&*self.log.storage, &self.log.dir, version.showing.as_ref(), text)? {
+            return Ok(why);
+        }
+        Ok(match document::parse(&self.config.format, text) {
             Ok(_) => Behind::EditedByHand,
             Err(invalid) => Behind::Invalid(invalid),
-        }
+        })
     }
 
     /// Make the file show the newest durable revision, or say what keeps it.
@@ -170,7 +187,9 @@ impl Materialiser<'_> {
         for _ in 0..COLLISIONS_MAX {
             let version = self.log.published()?;
             if version.showing.is_some() {
-                self.settle(&version)?;
+                if let Some(why) = self.settle(&version)? {
+                    return Ok((FileStatus::Behind { shows, revision: version.revision(), why }, None));
+                }
                 continue;
             }
             match self.attempt(&version, &mut shows)? {
@@ -211,18 +230,18 @@ impl Materialiser<'_> {
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
         };
         if new.len() > RECORD_MAX {
-            return Ok(Outcome::Behind(Behind::Irreplaceable("its new text would be larger than 64 MiB")));
+            return Ok(Outcome::Behind(Behind::TooLarge));
         }
         if new == old.bytes {
             // The edits cancelled each other out: the same text stands for a newer revision.
             self.note(Note::Shown { text: old_hash, revision: version.revision() })?;
             return Ok(Outcome::Done(Shown { stat: old.stat, revision: version.revision() }));
         }
-        if old.stat.links > 1 {
-            let reason = "it has several names (hard links), and replacing one would part them";
-            return Ok(Outcome::Behind(Behind::Irreplaceable(reason)));
+        if self.must_stay(&old.stat)? {
+            self.rewrite(version, old, &new)
+        } else {
+            self.exchange(version, old, old_hash, &new)
         }
-        self.exchange(version, &old, old_hash, &new)
     }
 
     /// A text that is not ours: what its author changed becomes a record.
@@ -324,8 +343,12 @@ impl Materialiser<'_> {
         Ok(patched.unwrap_or_else(|| document::render(&self.config.format, root)))
     }
 
-    fn exchange(&self, version: &Version, old: &Text, old_hash: TextHash, new: &[u8]) -> Result<Outcome, Error> {
-        let side = self.write_beside(new, Some(&*old.file))?;
+    fn exchange(&self, version: &Version, old: Text, old_hash: TextHash, new: &[u8]) -> Result<Outcome, Error> {
+        let side = match self.write_beside(new, Some(&*old.file)) {
+            // A directory that is not ours, or a file whose owner or attributes we may not give to another.
+            Err(Error::Io { source, .. }) if is_forbidden(&source) => return self.rewrite(version, old, new),
+            side => side?,
+        };
         let note = Note::Showing {
             old: Some(old_hash),
             new: side.hash,
@@ -338,14 +361,12 @@ impl Materialiser<'_> {
             self.settle(&*self.log.published()?)?;
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
-                Some(libc::EBUSY) => Ok(Outcome::Behind(Behind::Irreplaceable("it is a mount point"))),
-                Some(libc::EINVAL | libc::ENOSYS) => {
-                    Ok(Outcome::Behind(Behind::Irreplaceable("its file system cannot exchange two files")))
-                }
+                // A mount point, or a file system that cannot exchange two files.
+                Some(libc::EBUSY | libc::EINVAL | libc::ENOSYS) => self.rewrite(&*self.log.published()?, old, new),
                 _ => Err(Error::io("replace", &self.config.path)(error)),
             };
         }
-        if !self.is_what_was_read(&path, old)? {
+        if !self.is_what_was_read(&path, &old)? {
             // An editor saved in between: its text goes back to its place, where it is an ordinary save.
             self.put_back(&path, new)?;
             self.settle(&*self.log.published()?)?;
@@ -422,8 +443,8 @@ impl Materialiser<'_> {
     /// Remove a text beside the config file, unless someone has it open to write into it or has done so. It is looked at
     /// again by the next [sweep](Materialiser::sweep).
     fn remove_unless_open(&self, path: &std::path::Path, file: &dyn File, expected: &[u8]) -> Result<(), Error> {
-        let unused = match file.try_lease() {
-            Ok(leased) => leased && file.end_lease().unwrap_or(false),
+        let unused = match file.try_lease(Lease::Read) {
+            Ok(leased) => leased && file.end_lease(Lease::Read).unwrap_or(false),
             // Without leases there is no telling; a moment must do.
             Err(_) => {
                 self.log.storage.sleep(BETWEEN_STEPS);
@@ -436,11 +457,15 @@ impl Materialiser<'_> {
         Ok(())
     }
 
-    /// The log says that an exchange began and not that it ended: find out, and say so.
+    /// The log says that a new text was about to be shown and not that it is: find out, and say so. Otherwise what keeps
+    /// it from that.
     ///
     /// A file beside the config file whose content is not what its name says came out of an exchange.
-    fn settle(&self, version: &Version) -> Result<(), Error> {
-        let Some(Showing { name, .. }) = &version.showing else { return Ok(()) };
+    fn settle(&self, version: &Version) -> Result<Option<Behind>, Error> {
+        let Some(Showing { name, how }) = &version.showing else { return Ok(None) };
+        if *how == How::Rewrite {
+            return self.settle_rewrite(version, name);
+        }
         let path = self.beside(name);
         match self.log.storage.stat(&path) {
             Ok(found) if found.kind == Kind::File => self.settle_side(version, &path, name)?,
@@ -456,16 +481,17 @@ impl Materialiser<'_> {
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         let shown = self.config.read()?.map(|text| hash_text(&self.log.store, &text.bytes));
         let known = shown.as_ref().and_then(|hash| version.known(hash));
-        self.append_note(Note::Settled { text: known.map(|known| known.hash) })?;
-        self.log.sync_all()
+        self.note(Note::Settled { text: known.map(|known| known.hash) })?;
+        Ok(None)
     }
 
-    /// Whether anything of ours lies beside the config file.
+    /// Whether anything of ours lies beside the config file, or a text that is needed no more in the journal.
     pub(crate) fn has_leftovers(&self) -> Result<bool, Error> {
         let parent = self.config.parent();
         let prefix = self.config.side_prefix();
         let names = self.log.storage.list(parent).map_err(Error::io("list", parent))?;
-        Ok(names.iter().any(|name| name.to_str().is_some_and(|name| side_name(name, &prefix).is_some())))
+        Ok(!self.kept_texts()?.is_empty()
+            || names.iter().any(|name| name.to_str().is_some_and(|name| side_name(name, &prefix).is_some())))
     }
 
     fn settle_side(&self, version: &Version, path: &std::path::Path, name: &str) -> Result<(), Error> {
@@ -492,7 +518,9 @@ impl Materialiser<'_> {
         let storage = &*self.log.storage;
         let parent = self.config.parent();
         let version = self.log.published()?;
-        self.settle(&version)?;
+        if self.settle(&version)?.is_none() {
+            self.sweep_texts()?;
+        }
         let prefix = self.config.side_prefix();
         for name in storage.list(parent).map_err(Error::io("list", parent))? {
             let Some((hash, _)) = name.to_str().and_then(|name| side_name(name, &prefix)) else { continue };
@@ -598,6 +626,11 @@ fn side_name<'a>(name: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let (hash, id) = name.strip_prefix(prefix)?.split_once('-')?;
     let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (hash.len() == 32 && id.len() == 8 && lower_hex(hash) && lower_hex(id)).then_some((hash, id))
+}
+
+/// Errors of one who may write into a file and not put another in its place.
+fn is_forbidden(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::EROFS))
 }
 
 fn hex(bytes: &[u8]) -> String {

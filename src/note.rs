@@ -27,6 +27,18 @@ pub(crate) enum Note {
         /// The file beside the config file that holds the new text, and the old one after the exchange.
         name: String,
     },
+    /// The config file is about to be written over: until [`Note::Shown`] it may show any mixture of two texts, which
+    /// both lie in the journal.
+    Rewriting {
+        /// The text that is there now.
+        old: TextHash,
+        /// The text that comes.
+        new: TextHash,
+        /// The revision that the new text stands for.
+        revision: u64,
+        /// The name of the two texts in the journal.
+        name: String,
+    },
     /// The exchange is durable: the file shows this text.
     Shown {
         /// The text.
@@ -71,6 +83,13 @@ impl Wire for Note {
                 revision.put(to);
                 name.put(to);
             }
+            Note::Rewriting { old, new, revision, name } => {
+                REWRITING.put(to);
+                old.put(to);
+                new.put(to);
+                revision.put(to);
+                name.put(to);
+            }
             Note::Shown { text, revision } => {
                 SHOWN.put(to);
                 text.put(to);
@@ -94,6 +113,10 @@ impl Wire for Note {
                 let (old, new) = (Wire::take(from)?, Wire::take(from)?);
                 Ok(Note::Showing { old, new, revision: Wire::take(from)?, name: Wire::take(from)? })
             }
+            REWRITING => {
+                let (old, new) = (Wire::take(from)?, Wire::take(from)?);
+                Ok(Note::Rewriting { old, new, revision: Wire::take(from)?, name: Wire::take(from)? })
+            }
             SHOWN => Ok(Note::Shown { text: Wire::take(from)?, revision: Wire::take(from)? }),
             RESPELLED => Ok(Note::Respelled { text: Wire::take(from)?, like: Wire::take(from)? }),
             SETTLED => Ok(Note::Settled { text: Wire::take(from)? }),
@@ -107,3 +130,4 @@ const SHOWING: u8 = 1;
 const SHOWN: u8 = 2;
 const SETTLED: u8 = 3;
 const RESPELLED: u8 = 4;
+const REWRITING: u8 = 5;

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
 use crate::note::TextHash;
-use crate::op::codec;
+use crate::op::codec::{self, Input, Output, Wire};
 use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, Open, Rename, Storage};
 use crate::value::{OrderedMap, Value};
-use crate::version::{KnownText, Remembered, Showing, StandsFor, Version};
+use crate::version::{How, KnownText, Remembered, Showing, StandsFor, Version};
 
 const MAGIC: [u8; 8] = *b"CFGWALSN";
 const NAME: &str = "snapshot-";
@@ -78,9 +78,29 @@ codec::fields!(BodyKey { key, revision, results });
 
 struct BodyShowing {
     name: String,
-    creates: bool,
+    how: How,
 }
-codec::fields!(BodyShowing { name, creates });
+codec::fields!(BodyShowing { name, how });
+
+impl Wire for How {
+    fn put(&self, to: &mut Output<'_>) {
+        let number: u8 = match self {
+            How::Exchange => 0,
+            How::Create => 1,
+            How::Rewrite => 2,
+        };
+        number.put(to);
+    }
+
+    fn take(from: &mut Input<'_>) -> Result<Self, bincode::error::DecodeError> {
+        match u8::take(from)? {
+            0 => Ok(How::Exchange),
+            1 => Ok(How::Create),
+            2 => Ok(How::Rewrite),
+            _ => Err(bincode::error::DecodeError::Other("an unknown way to show a text")),
+        }
+    }
+}
 
 /// A snapshot in memory.
 #[derive(Debug, Clone)]
@@ -181,7 +201,7 @@ pub(crate) fn encode(
         showing: version
             .showing
             .as_ref()
-            .map(|showing| BodyShowing { name: showing.name.to_string(), creates: showing.creates }),
+            .map(|showing| BodyShowing { name: showing.name.to_string(), how: showing.how }),
         shown: shown.map(str::to_owned),
     };
     let mut bytes = vec![0; HEADER_LEN];
@@ -230,7 +250,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
         texts: texts.collect(),
         state,
         keys,
-        showing: body.showing.map(|showing| Showing { name: showing.name.into(), creates: showing.creates }),
+        showing: body.showing.map(|showing| Showing { name: showing.name.into(), how: showing.how }),
     };
     Ok(Snapshot { header, version, shown: body.shown.map(Into::into) })
 }

@@ -54,6 +54,15 @@ pub(crate) enum Lock {
     Exclusive,
 }
 
+/// What a lease proves about an open file while it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// Nobody has it open for writing.
+    Read,
+    /// Nobody else has it open at all; who wants to waits in `open`.
+    Write,
+}
+
 /// The kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -127,11 +136,11 @@ pub(crate) trait File: Send + Sync {
     /// Take the file's lock without waiting; `false` when another holds it.
     fn try_lock(&self, lock: Lock) -> io::Result<bool>;
     fn unlock(&self) -> io::Result<()>;
-    /// Take a read lease (`F_SETLEASE`) without waiting: while it is held, nobody has the file open for writing. `false` when
-    /// someone has.
-    fn try_lease(&self) -> io::Result<bool>;
+    /// Take a lease (`F_SETLEASE`) without waiting; `false` when it would not be true. Other descriptors of this process
+    /// count as anybody's.
+    fn try_lease(&self, lease: Lease) -> io::Result<bool>;
     /// Give the lease back; `false` when somebody tried to open the file meanwhile (the lease was being broken).
-    fn end_lease(&self) -> io::Result<bool>;
+    fn end_lease(&self, lease: Lease) -> io::Result<bool>;
     /// Give a [nameless](Open::Nameless) file a name that must be free.
     fn link(&self, path: &Path) -> io::Result<()>;
     /// Give this file the owner, permission bits, ACL and extended attributes of another. The permission bits
@@ -159,6 +168,11 @@ pub(crate) trait Storage: Send + Sync + 'static {
     /// Device and number of the entry itself, without a look at its times (see [`File::length`]).
     fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
         self.stat(path).map(|found| found.identity())
+    }
+    /// Whether another file or file system is mounted at this path, so that the name cannot be given to another file.
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
+        let _ = path;
+        Ok(false)
     }
     /// What a symlink says.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;

@@ -92,10 +92,20 @@ pub(crate) struct Version {
 /// An exchange of which nobody knows yet how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Showing {
-    /// The file beside the config file.
+    /// The file beside the config file, or the name of the texts that are kept in the journal.
     pub name: Arc<str>,
-    /// There was no config file before.
-    pub creates: bool,
+    pub how: How,
+}
+
+/// How a new text gets into the config file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Another file changes places with it.
+    Exchange,
+    /// There was none before.
+    Create,
+    /// It is written over, byte by byte.
+    Rewrite,
 }
 
 impl Version {
@@ -153,7 +163,12 @@ impl Version {
         match note {
             Note::Showing { old, new, revision, name } => {
                 self.may_show(KnownText { hash: new, stands_for: StandsFor::Revision(revision) });
-                self.showing = Some(Showing { name: name.into(), creates: old.is_none() });
+                let how = if old.is_none() { How::Create } else { How::Exchange };
+                self.showing = Some(Showing { name: name.into(), how });
+            }
+            Note::Rewriting { new, revision, name, .. } => {
+                self.may_show(KnownText { hash: new, stands_for: StandsFor::Revision(revision) });
+                self.showing = Some(Showing { name: name.into(), how: How::Rewrite });
             }
             Note::Shown { text, revision } => {
                 let stands_for = match self.known(&text) {
@@ -170,7 +185,7 @@ impl Version {
                 }
             }
             Note::Settled { text } => {
-                let created = self.showing.take().is_some_and(|showing| showing.creates);
+                let created = self.showing.take().is_some_and(|showing| showing.how == How::Create);
                 match text.and_then(|hash| self.known(&hash).cloned()) {
                     Some(known) => self.texts = Arc::new([known]),
                     // It never came to be.

@@ -387,9 +387,15 @@ pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<(FileS
     Ok(match version.known(&hash_text(&plan.store, &text.bytes)) {
         Some(known) if known.stands_for.revision() >= revision => (FileStatus::Current { revision }, None),
         Some(known) => (behind(Some(known.stands_for.revision()), Behind::Pending), None),
-        None => match document::parse(&config.format, &text.bytes) {
-            Ok(value) => (behind(None, Behind::EditedByHand), Some(Ok(State::new(value)))),
-            Err(invalid) => (behind(None, Behind::Invalid(invalid.clone())), Some(Err(invalid))),
-        },
+        None => {
+            let showing = version.showing.as_ref();
+            if let Some(why) = materialise::unfinished(&*config.storage, &config.journal(), showing, &text.bytes)? {
+                return Ok((behind(None, why), None));
+            }
+            match document::parse(&config.format, &text.bytes) {
+                Ok(value) => (behind(None, Behind::EditedByHand), Some(Ok(State::new(value)))),
+                Err(invalid) => (behind(None, Behind::Invalid(invalid.clone())), Some(Err(invalid))),
+            }
+        }
     })
 }

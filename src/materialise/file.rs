@@ -7,12 +7,14 @@ use std::time::Duration;
 use crate::document::Format;
 use crate::error::Error;
 use crate::limits::RECORD_MAX;
-use crate::storage::{self, File, Kind, Open, Stat, Storage};
+use crate::storage::{self, File, Kind, Lease, Open, Stat, Storage};
 
 /// What the system itself follows (`MAXSYMLINKS`).
 const LINKS_MAX: usize = 40;
 /// Where no lease can be had, a file that stood still for so long is taken to be whole.
 const STILL: Duration = Duration::from_millis(100);
+/// How long another process may take to write the file over.
+const REWRITING: Duration = Duration::from_secs(5);
 /// How often a file that someone is writing is looked at again.
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -95,10 +97,20 @@ impl ConfigFile {
 
     /// Read it as it is at this moment. Someone may be writing it: fit to find out whether it changed, no more.
     pub(crate) fn read(&self) -> Result<Option<Text>, Error> {
-        let file = match self.storage.open(&self.path, Open::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("open", &self.path)(error)),
+        let began = self.storage.uptime();
+        let file = loop {
+            match self.storage.open(&self.path, Open::Read) {
+                Ok(file) => break file,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                // It is being written over where it lies, and will be whole in a moment.
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::WouldBlock
+                        && self.storage.uptime().saturating_sub(began) < REWRITING =>
+                {
+                    self.storage.sleep(AGAIN);
+                }
+                Err(error) => return Err(Error::io("open", &self.path)(error)),
+            }
         };
         let stat = file.stat().map_err(Error::io("look at", &self.path))?;
         if stat.len > RECORD_MAX as u64 {
@@ -128,11 +140,11 @@ impl ConfigFile {
     fn stood_still(&self, text: &Text) -> Result<bool, Error> {
         let same =
             |now: Stat| (now.len, now.modified_ns, now.ino) == (text.stat.len, text.stat.modified_ns, text.stat.ino);
-        match text.file.try_lease() {
+        match text.file.try_lease(Lease::Read) {
             Ok(true) => {
                 let now = text.file.stat().map_err(Error::io("look at", &self.path))?;
                 // A writer that came meanwhile has broken the lease.
-                let alone = text.file.end_lease().map_err(Error::io("end the lease on", &self.path))?;
+                let alone = text.file.end_lease(Lease::Read).map_err(Error::io("end the lease on", &self.path))?;
                 Ok(alone && same(now))
             }
             Ok(false) => Ok(false),

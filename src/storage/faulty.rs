@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::{File, Lock, Open, PAGE_WORDS, Page, Rename, Stat, Storage};
+use super::{File, Lease, Lock, Open, PAGE_WORDS, Page, Rename, Stat, Storage};
 
 /// What the engine is given in place of the operating system.
 #[derive(Clone)]
@@ -495,6 +495,9 @@ impl Storage for Faulty {
         self.pass(Call::Stat, path)?;
         self.below.stat(path)
     }
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
+        self.below.is_mount_point(path)
+    }
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.pass(Call::ReadLink, path)?;
         self.below.read_link(path)
@@ -589,13 +592,13 @@ impl File for FaultyFile {
         self.pass(Call::Unlock)?;
         self.below.unlock()
     }
-    fn try_lease(&self) -> io::Result<bool> {
+    fn try_lease(&self, lease: Lease) -> io::Result<bool> {
         self.pass(Call::TryLease)?;
-        self.below.try_lease()
+        self.below.try_lease(lease)
     }
-    fn end_lease(&self) -> io::Result<bool> {
+    fn end_lease(&self, lease: Lease) -> io::Result<bool> {
         self.pass(Call::EndLease)?;
-        self.below.end_lease()
+        self.below.end_lease(lease)
     }
     fn link(&self, path: &Path) -> io::Result<()> {
         pass(&self.control, Call::Link, path)?;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, StatxFlags, Uid, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, StatxAttributes, StatxFlags, Uid, XattrFlags};
 use rustix::process::{Pid, Resource, getrlimit};
 use rustix::thread::futex;
 
-use super::{File, Kind, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
+use super::{File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
 
 mod fork;
 
@@ -73,6 +73,12 @@ impl Storage for Os {
     fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
         let found = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO)?;
         Ok((rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
+    }
+
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
+        let found = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)?;
+        let known = found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
+        Ok(known && found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
@@ -233,21 +239,22 @@ impl File for OsFile {
         Ok(())
     }
 
-    fn try_lease(&self) -> io::Result<bool> {
+    fn try_lease(&self, lease: Lease) -> io::Result<bool> {
         // fcntl(2): `F_SETSIG`. The default signal of a lease, SIGIO, would end a process that never heard of it.
         const F_SETSIG: i32 = 10;
         set_lease(&self.file, F_SETSIG, libc::SIGURG)?;
-        match set_lease(&self.file, libc::F_SETLEASE, libc::F_RDLCK) {
+        match set_lease(&self.file, libc::F_SETLEASE, lease_number(lease)) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    fn end_lease(&self) -> io::Result<bool> {
+    fn end_lease(&self, lease: Lease) -> io::Result<bool> {
+        // A lease that is being broken is reported as what it is about to become.
         let held = set_lease(&self.file, libc::F_GETLEASE, 0)?;
         set_lease(&self.file, libc::F_SETLEASE, libc::F_UNLCK)?;
-        Ok(held != libc::F_UNLCK)
+        Ok(held == lease_number(lease))
     }
 
     fn link(&self, path: &Path) -> io::Result<()> {
@@ -343,6 +350,13 @@ mod xattr {
 }
 
 /// `fcntl` with an integer argument.
+fn lease_number(lease: Lease) -> i32 {
+    match lease {
+        Lease::Read => libc::F_RDLCK,
+        Lease::Write => libc::F_WRLCK,
+    }
+}
+
 fn set_lease(file: &fs::File, command: i32, argument: i32) -> io::Result<i32> {
     // SAFETY: these commands take an int and touch no memory of ours; the descriptor is open while `file` is borrowed.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };

@@ -10,6 +10,7 @@ mod support;
 mod bad_input;
 mod each_call;
 mod fidelity;
+mod in_place;
 mod kill;
 mod many;
 mod no_room;

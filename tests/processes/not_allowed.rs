@@ -33,7 +33,7 @@ fn where_only_the_journal_may_be_written_an_edit_is_durable_and_says_that_the_fi
     let store = Store::with("{\"a\": 1}");
     store.ok(&["init", "settings.json"]);
     let Some(somebody) = somebody(name, &store) else { return };
-    let mode = Mode::set(store.dir(), 0o555);
+    let mode = (Mode::set(store.dir(), 0o555), Mode::set(&store.file(), 0o444));
     let ran = somebody.runs(&store, &["set", "a", "2"]);
     assert_eq!((ran.code, ran.out.as_str()), (9, ""), "{ran:?}");
     for part in ["revision 1 is durable", "settings.json", "Permission denied"] {

@@ -5,3 +5,4 @@
 mod crash_states;
 mod damage;
 mod failing_calls;
+mod rewriting;

@@ -42,6 +42,15 @@ impl Mount {
         Mount::make(&format!("mount --bind '{of}' \"$POINT\" && mount -o remount,bind,ro \"$POINT\""))
     }
 
+    /// A directory in which a file of this name is a mount point: what is shown there lies in `real/file`.
+    pub fn over_a_file(name: &str, text: &str) -> Result<Mount, String> {
+        let text = text.replace('\'', "'\\''");
+        Mount::make(&format!(
+            "mount -t tmpfs -o mode=700 tmpfs \"$POINT\" && cd \"$POINT\" && mkdir real && printf %s '{text}' > real/file \
+             && touch {name} && mount --bind real/file {name}"
+        ))
+    }
+
     fn make(script: &str) -> Result<Mount, String> {
         let point = tempfile::Builder::new().prefix("mount-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let point = point.expect("a directory under target/tmp");

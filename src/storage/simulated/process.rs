@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-use super::super::{File, Lock, Open, PAGE_LEN, Page, Rename, Stat, Storage};
+use super::super::{File, Lease, Lock, Open, PAGE_LEN, Page, Rename, Stat, Storage};
 use super::page::{Map, Memory};
 use super::state::{Registered, State, Who, errno};
 use super::{Disk, Time};
@@ -336,12 +336,12 @@ impl File for SimFile {
         self.state().unlock(self.handle)
     }
 
-    fn try_lease(&self) -> io::Result<bool> {
+    fn try_lease(&self, lease: Lease) -> io::Result<bool> {
         self.pass(Call::TryLease)?;
-        self.state().try_lease(self.process.inner.who, self.handle)
+        self.state().try_lease(self.process.inner.who, self.handle, lease)
     }
 
-    fn end_lease(&self) -> io::Result<bool> {
+    fn end_lease(&self, _lease: Lease) -> io::Result<bool> {
         self.pass(Call::EndLease)?;
         self.state().end_lease(self.handle)
     }
@@ -449,6 +449,14 @@ impl Process {
     /// As the system's; `WouldBlock` where a program would have to wait for a lease.
     pub fn hold(&self, path: impl AsRef<Path>, to_write: bool) -> io::Result<Handle> {
         Storage::open(self, path.as_ref(), if to_write { Open::Write } else { Open::Read }).map(Handle)
+    }
+
+    /// Give a file a second name.
+    ///
+    /// # Errors
+    /// As the system's.
+    pub fn link_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        Storage::open(self, from.as_ref(), Open::Read)?.link(to.as_ref())
     }
 
     /// Remove a name.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::{Kind, Lock, Rename, Stat};
+use super::super::{Kind, Lease, Lock, Rename, Stat};
 use super::Rules;
 use super::content::{Content, scatter};
 use super::file::{FileBody, Meta};
@@ -49,6 +49,7 @@ struct Owed {
 #[derive(Debug, Clone)]
 struct Held {
     handle: u64,
+    lease: Lease,
     /// Since when somebody waits for it.
     breaking_since: Option<u64>,
 }

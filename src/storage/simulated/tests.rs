@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use super::super::{File, Lock, Open, Rename, Storage, read_all, write_full, write_zeros};
+use super::super::{File, Lease, Lock, Open, Rename, Storage, read_all, write_full, write_zeros};
 use super::{Disk, DiskImage, Limits, Order, Process, StateId};
 use crate::storage::faulty::{FaultPlan, SyncFault, Times, is_killed};
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::super::{Kind, Lock, Open};
+use super::super::super::{Kind, Lease, Lock, Open};
 use super::super::content::{BLOCK, LEN_MAX};
 use super::super::file::{FileBody, Meta};
 use super::super::names::{NameOp, committed_by};
@@ -251,16 +251,17 @@ impl State {
         let leases = &mut self.node_mut(ino)?.leases;
         let waiting = |held: &Held| held.breaking_since.is_none_or(|since| now < since + LEASE_BREAK_NS);
         leases.retain(waiting);
-        if !to_write {
+        let mut in_the_way = leases.iter_mut().filter(|held| to_write || held.lease == Lease::Write).peekable();
+        if in_the_way.peek().is_none() {
             return Ok(());
         }
-        for held in leases.iter_mut() {
+        for held in in_the_way {
             held.breaking_since.get_or_insert(now);
         }
-        if !leases.is_empty() { Err(errno(libc::EWOULDBLOCK)) } else { Ok(()) }
+        Err(errno(libc::EWOULDBLOCK))
     }
 
-    pub(in super::super) fn try_lease(&mut self, who: Who, handle: u64) -> io::Result<bool> {
+    pub(in super::super) fn try_lease(&mut self, who: Who, handle: u64, lease: Lease) -> io::Result<bool> {
         if !self.machine.rules.leases {
             return Err(errno(libc::EINVAL));
         }
@@ -273,11 +274,15 @@ impl State {
             return Err(errno(libc::EACCES));
         }
         // This descriptor counts too: a read lease is for those who can only read.
-        let free = !self.handles.values().any(|file| file.ino == ino && file.is_writable);
+        let in_the_way = |other: u64, file: &OpenFile| match lease {
+            Lease::Read => file.is_writable,
+            Lease::Write => other != handle,
+        };
+        let free = !self.handles.iter().any(|(other, file)| file.ino == ino && in_the_way(*other, file));
         let leases = &mut self.node_mut(ino)?.leases;
         if free {
             leases.retain(|held| held.handle != handle);
-            leases.push(Held { handle, breaking_since: None });
+            leases.push(Held { handle, lease, breaking_since: None });
         }
         Ok(free)
     }

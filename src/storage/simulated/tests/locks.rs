@@ -79,12 +79,12 @@ fn a_read_lease_proves_that_nobody_can_write() -> Tested {
     durable(&process, "/a", b"x")?;
     let file = read(&process, "/a")?;
     let writing = editor.hold("/a", true)?;
-    assert!(!file.try_lease()?);
+    assert!(!file.try_lease(Lease::Read)?);
     drop(writing);
-    assert!(file.try_lease()?);
+    assert!(file.try_lease(Lease::Read)?);
     editor.read_file("/a")?;
-    assert!(file.end_lease()?, "reading does not disturb it");
-    assert!(!open(&process, "/a")?.try_lease()?, "one's own descriptor counts");
+    assert!(file.end_lease(Lease::Read)?, "reading does not disturb it");
+    assert!(!open(&process, "/a")?.try_lease(Lease::Read)?, "one's own descriptor counts");
     Ok(())
 }
 
@@ -94,10 +94,26 @@ fn an_editor_that_opens_for_writing_breaks_a_read_lease() -> Tested {
     let editor = disk.process();
     durable(&process, "/a", b"x")?;
     let file = read(&process, "/a")?;
-    assert!(file.try_lease()?);
+    assert!(file.try_lease(Lease::Read)?);
     assert_eq!(editor.write_file("/a", "y").err().map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
-    assert!(!file.end_lease()?);
+    assert!(!file.end_lease(Lease::Read)?);
     editor.write_file("/a", "y")?;
+    Ok(())
+}
+
+#[test]
+fn a_write_lease_keeps_everybody_else_from_opening_the_file() -> Tested {
+    let (disk, process) = machine();
+    let other = disk.process();
+    durable(&process, "/a", b"x")?;
+    let reading = other.hold("/a", false)?;
+    let file = open(&process, "/a")?;
+    assert!(!file.try_lease(Lease::Write)?, "someone reads");
+    drop(reading);
+    assert!(file.try_lease(Lease::Write)?);
+    assert_eq!(other.read_file("/a").err().map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
+    assert!(!file.end_lease(Lease::Write)?, "someone waits");
+    assert_eq!(other.read_file("/a")?, b"x");
     Ok(())
 }
 
@@ -107,13 +123,13 @@ fn a_lease_that_is_not_given_back_ends_after_a_while() -> Tested {
     let editor = disk.process();
     durable(&process, "/a", b"x")?;
     let file = read(&process, "/a")?;
-    assert!(file.try_lease()?);
+    assert!(file.try_lease(Lease::Read)?);
     assert!(editor.hold("/a", true).is_err());
     disk.advance(Duration::from_secs(44));
     assert!(editor.hold("/a", true).is_err());
     disk.advance(Duration::from_secs(1));
     assert!(editor.hold("/a", true).is_ok());
-    assert!(!file.end_lease()?);
+    assert!(!file.end_lease(Lease::Read)?);
     Ok(())
 }
 
@@ -123,11 +139,11 @@ fn a_lease_ends_with_its_file_and_with_its_process() -> Tested {
     let editor = disk.process();
     durable(&process, "/a", b"x")?;
     let file = read(&process, "/a")?;
-    assert!(file.try_lease()?);
+    assert!(file.try_lease(Lease::Read)?);
     drop(file);
     editor.write_file("/a", "y")?;
     let file = read(&process, "/a")?;
-    assert!(file.try_lease()?);
+    assert!(file.try_lease(Lease::Read)?);
     process.kill();
     editor.write_file("/a", "z")?;
     Ok(())
@@ -139,8 +155,8 @@ fn leases_are_refused_where_there_are_none_and_to_strangers() -> Tested {
     let file = durable(&process, "/a", b"x")?;
     disk.set_owner("/a", 0o666, 5, 5)?;
     let stranger = disk.process_of(6, 6);
-    assert_eq!(kind(read(&stranger, "/a")?.try_lease()), Some(libc::EACCES));
+    assert_eq!(kind(read(&stranger, "/a")?.try_lease(Lease::Read)), Some(libc::EACCES));
     disk.set_rules(|rules| rules.leases = false);
-    assert_eq!(kind(file.try_lease()), Some(libc::EINVAL));
+    assert_eq!(kind(file.try_lease(Lease::Read)), Some(libc::EINVAL));
     Ok(())
 }
