@@ -32,6 +32,8 @@ pub(crate) use in_place::unfinished;
 
 /// How long to wait for someone who has the file open for writing.
 const IN_USE: Duration = Duration::from_secs(1);
+/// How often someone who has it open is waited for again.
+const AGAIN: Duration = Duration::from_millis(10);
 /// How long a file may be gone: an editor between its two steps.
 const BETWEEN_STEPS: Duration = Duration::from_millis(200);
 /// Saves that may fall into the window of an exchange before we leave the file to its editor.
@@ -254,15 +256,15 @@ impl Materialiser<'_> {
         for known in version.texts.iter() {
             bases.push(compact::state_of(self.log, version, known)?);
         }
-        let Some(newest) = version.texts.last() else {
+        if bases.is_empty() {
             // No file was ever shown; its text is an edit of nothing.
-            bases.push(State::new(Value::object()));
-            return self.record(version, text, hash, hash, &bases, &theirs);
-        };
+            return self.record(version, text, hash, hash, State::new(Value::object()), theirs);
+        }
         if !self.accept && bases.iter().all(|base| reconcile::drops_most(base, &theirs)) {
             return Ok(Outcome::Behind(Behind::Shrunk));
         }
-        self.record(version, text, hash, newest.hash, &bases, &theirs)
+        let (at, theirs) = reconcile::began_with(&bases, &theirs);
+        self.record(version, text, hash, version.texts[at].hash, bases.swap_remove(at), theirs)
     }
 
     fn record(
@@ -271,10 +273,9 @@ impl Materialiser<'_> {
         text: &Text,
         hash: TextHash,
         against: TextHash,
-        bases: &[State],
-        theirs: &State,
+        base: State,
+        theirs: State,
     ) -> Result<Outcome, Error> {
-        let (base, theirs) = reconcile::theirs_on(bases, theirs);
         // From here on this text counts as shown, so a crash must not bring an older one back.
         text.file.sync().map_err(Error::io("sync", &self.config.path))?;
         let parent = self.config.parent();
@@ -366,8 +367,9 @@ impl Materialiser<'_> {
                 _ => Err(Error::io("replace", &self.config.path)(error)),
             };
         }
+        self.wait_for_writers(&*old.file);
         if !self.is_what_was_read(&path, &old)? {
-            // An editor saved in between: its text goes back to its place, where it is an ordinary save.
+            // An editor saved in between, or was about to: its text goes back to its place, where it is an ordinary save.
             self.put_back(&path, new)?;
             self.settle(&*self.log.published()?)?;
             return Ok(Outcome::Again);
@@ -375,6 +377,20 @@ impl Materialiser<'_> {
         let outcome = self.finish(version, side)?;
         self.remove_unless_open(&path, &*old.file, &old.bytes)?;
         Ok(outcome)
+    }
+
+    /// Someone may have opened the file to write into it right before it was exchanged. From now on nobody new does; give
+    /// them a moment to finish. Who takes longer is seen by a later [sweep](Materialiser::sweep).
+    fn wait_for_writers(&self, file: &dyn File) {
+        let storage = &*self.log.storage;
+        let began = storage.uptime();
+        while let Ok(false) = file.try_lease(Lease::Read)
+            && storage.uptime().saturating_sub(began) < IN_USE
+        {
+            storage.sleep(AGAIN);
+        }
+        // It was asked for to look, not to hold.
+        let _ = file.end_lease(Lease::Read);
     }
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
@@ -610,8 +626,8 @@ pub(crate) fn with_hand_edit(
     } else if bases.iter().all(|base| reconcile::drops_most(base, theirs)) {
         return Ok(None);
     }
-    let (base, theirs) = reconcile::theirs_on(&bases, theirs);
-    Ok(Some(State::merge3(&base, &version.state, &theirs).0))
+    let (at, theirs) = reconcile::began_with(&bases, theirs);
+    Ok(Some(State::merge3(&bases[at], &version.state, &theirs).0))
 }
 
 /// A new text on disk that is not in its place yet.

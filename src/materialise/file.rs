@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::AGAIN;
 use crate::document::Format;
 use crate::error::Error;
 use crate::limits::RECORD_MAX;
@@ -15,8 +16,6 @@ const LINKS_MAX: usize = 40;
 const STILL: Duration = Duration::from_millis(100);
 /// How long another process may take to write the file over.
 const REWRITING: Duration = Duration::from_secs(5);
-/// How often a file that someone is writing is looked at again.
-const AGAIN: Duration = Duration::from_millis(10);
 
 /// A config file by its real name, all symlinks followed, and the format of its text.
 #[derive(Clone)]

@@ -8,14 +8,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Behind, IN_USE, Materialiser, Outcome, Shown, Text, hex};
+use super::{AGAIN, Behind, IN_USE, Materialiser, Outcome, Shown, Text, hex};
 use crate::error::Error;
 use crate::note::{Note, hash_text};
 use crate::storage::{self, File, Lease, Open, Stat, Storage};
 use crate::version::{How, Showing, Version};
 
-/// How often someone who has the file open is waited for again.
-const AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
 /// Where no lease can be had, a file that stood still for so long is taken to be nobody's work.
 const STILL: std::time::Duration = std::time::Duration::from_millis(100);
 

@@ -18,35 +18,18 @@ pub(crate) struct Reconciled {
     pub conflicts: Vec<Conflict>,
 }
 
-/// What the person changed against a text that stood for `base`, as `theirs` with whatever it shares with `base` shared.
+/// Which of the texts that may have stood in the file the person began with, and what the person made of it, with
+/// whatever the two have in common shared.
 ///
-/// After a crash in the middle of an exchange nobody knows which of two texts the person began with. A path counts as
-/// the person's only where it differs from both.
-pub(crate) fn theirs_on(bases: &[State], theirs: &State) -> (State, State) {
-    let (base, others) = bases.split_last().expect("a text of ours was known");
-    let mut ops = base.diff(theirs);
-    let shifts = |op: &Op| {
-        matches!(op, Op::Insert { .. } | Op::Push { .. }) || matches!(op, Op::Remove { path } if in_array(base, path))
-    };
-    if !ops.iter().any(shifts) {
-        ops.retain(|op| match op {
-            Op::Set { path, value } | Op::Place { path, value, .. } => {
-                others.iter().all(|other| other.root().get(path) != Some(value))
-            }
-            Op::Remove { path } => others.iter().all(|other| other.root().get(path).is_some()),
-            _ => true,
-        });
-    }
-    let mut shared = base.clone();
-    match shared.apply(&ops) {
-        Ok(_) => (base.clone(), shared),
-        // Without some of them the rest may not fit.
-        Err(_) => (base.clone(), theirs.clone()),
-    }
-}
-
-fn in_array(state: &State, path: &crate::path::Path) -> bool {
-    path.parent().is_some_and(|parent| matches!(state.root().get(&parent), Some(Value::Array(_))))
+/// After a crash in the middle of an exchange nobody knows which of two texts that was. It is the one from which the
+/// fewest steps lead to the person's: what a program had changed between the two is no change of the person's.
+pub(crate) fn began_with(bases: &[State], theirs: &State) -> (usize, State) {
+    let ways = bases.iter().map(|base| base.diff(theirs)).enumerate();
+    // Of several that are equally near the newest.
+    let (at, ops) = ways.rev().min_by_key(|(_, ops)| ops.len()).expect("a text of ours was known");
+    let mut shared = bases[at].clone();
+    let made = shared.apply(&ops);
+    (at, if made.is_ok() { shared } else { theirs.clone() })
 }
 
 /// The record that takes the person's changes over into `ours`.
@@ -82,7 +65,7 @@ fn count(base: &Value, theirs: Option<&Value>) -> (usize, usize) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "json"))]
 mod tests {
     use super::*;
 
@@ -111,9 +94,19 @@ mod tests {
         for (theirs, expected) in
             [(state(&[("a", 1), ("b", 9)]), 1), (state(&[("a", 2), ("b", 9)]), 1), (state(&[("a", 3), ("b", 9)]), 2)]
         {
-            let (base, theirs) = theirs_on(&[old.clone(), new.clone()], &theirs);
-            assert_eq!(reconcile(&base, &new, &theirs).ops.len(), expected);
+            let bases = [old.clone(), new.clone()];
+            let (at, theirs) = began_with(&bases, &theirs);
+            assert_eq!(reconcile(&bases[at], &new, &theirs).ops.len(), expected);
         }
+    }
+
+    #[test]
+    fn of_two_possible_bases_the_nearer_one_counts_in_arrays_too() {
+        let of = |text| State::new(crate::document::parse(&crate::document::Format::Json, text).unwrap());
+        let bases = [of(b"{\"list\": [1, 2]}"), of(b"{\"list\": [1, 2, 3], \"added\": 1}")];
+        let (at, theirs) = began_with(&bases, &of(b"{\"list\": [1, 2], \"by\": \"hand\"}"));
+        let done = reconcile(&bases[at], &bases[1], &theirs);
+        assert_eq!((done.ops, done.conflicts.len()), (vec![Op::set("by", "hand")], 0));
     }
 
     #[test]

@@ -4,5 +4,6 @@
 
 mod crash_states;
 mod damage;
+mod editors;
 mod failing_calls;
 mod rewriting;

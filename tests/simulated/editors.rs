@@ -1,0 +1,239 @@
+//! A person at an editor, one more process on the disk: between any two calls of ours the file is saved by hand, in each
+//! of the ways that editors save, and no line of either side is lost.
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
+
+use cfgwal::sim::{Disk, FaultPlan, Handle, Process};
+use cfgwal::{FileStatus, Journal, Materialise, Transaction};
+
+const FILE: &str = "/settings.jsonc";
+const TEXT: &str = "// Head\n{\n  // servers\n  \"a\": 0, // counts\n\n  \"b\": [1, 2]\n}\n";
+const ROUNDS: u64 = 3;
+
+/// How an editor saves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// A new file, renamed over the old one.
+    Rename,
+    /// Moves the old file out of the way, and names a new one a few steps later.
+    MoveAway { steps: u32 },
+    /// Opened, written over, cut to length.
+    InPlace,
+    /// Emptied at once, written a few of our steps later.
+    Truncate { steps: u32 },
+    /// Opened, and written over a few of our steps later.
+    HeldOpen { steps: u32 },
+}
+
+const STYLES: [Style; 8] = [
+    Style::Rename,
+    Style::MoveAway { steps: 1 },
+    Style::InPlace,
+    Style::Truncate { steps: 1 },
+    Style::Truncate { steps: 4 },
+    Style::HeldOpen { steps: 1 },
+    Style::HeldOpen { steps: 5 },
+    Style::HeldOpen { steps: 17 },
+];
+
+/// What the person does: adds a line with a comment, once.
+struct Editor {
+    process: Process,
+    style: Style,
+    /// Saves before this call of the other process, or as soon after it as the system lets it.
+    at: u64,
+    first: Option<u64>,
+    half: Option<(Half, u32, String)>,
+    saved: bool,
+}
+
+enum Half {
+    Open(Handle),
+    Gone,
+}
+
+impl Editor {
+    fn step(&mut self, call: u64) {
+        let first = *self.first.get_or_insert(call);
+        if let Some((half, steps, text)) = self.half.take() {
+            if steps > 1 {
+                self.half = Some((half, steps - 1, text));
+                return;
+            }
+            match half {
+                Half::Open(file) => {
+                    file.write_at(&text, 0).unwrap();
+                    file.set_len(text.len() as u64).unwrap();
+                }
+                Half::Gone => self.process.replace_file(FILE, &text, true).unwrap(),
+            }
+            self.saved = true;
+        } else if !self.saved && call >= first.saturating_add(self.at - 1) {
+            self.begin();
+        }
+    }
+
+    fn begin(&mut self) {
+        // Held by a lease, or not there yet: a person would not have noticed, and tries again.
+        let Ok(bytes) = self.process.read_file(FILE) else { return };
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with("// Head\n") && text.ends_with("}\n"), "the editor reads half a text: {text:?}");
+        let text = text.replacen("{\n", "{\n  // by hand\n  \"hand\": 7,\n", 1);
+        match self.style {
+            Style::Rename => {
+                self.process.replace_file(FILE, &text, true).unwrap();
+                self.saved = true;
+            }
+            Style::MoveAway { steps } => {
+                self.process.rename_file(FILE, "/settings.jsonc~").unwrap();
+                self.half = Some((Half::Gone, steps, text));
+            }
+            Style::InPlace => {
+                let Ok(file) = self.process.hold(FILE, true) else { return };
+                file.write_at(&text, 0).unwrap();
+                file.set_len(text.len() as u64).unwrap();
+                self.saved = true;
+            }
+            Style::Truncate { steps } => {
+                let Ok(file) = self.process.hold(FILE, true) else { return };
+                file.set_len(0).unwrap();
+                self.half = Some((Half::Open(file), steps, text));
+            }
+            Style::HeldOpen { steps } => {
+                let Ok(file) = self.process.hold(FILE, true) else { return };
+                self.half = Some((Half::Open(file), steps, text));
+            }
+        }
+    }
+}
+
+struct Scene {
+    disk: Disk,
+    program: Process,
+    editor: Arc<Mutex<Editor>>,
+}
+
+impl Scene {
+    fn new(style: Style, at: u64) -> Scene {
+        let disk = Disk::new();
+        let (program, process) = (disk.process(), disk.process());
+        process.write_file(FILE, TEXT).unwrap();
+        disk.settle();
+        let editor = Editor { process, style, at, first: None, half: None, saved: false };
+        let editor = Arc::new(Mutex::new(editor));
+        if std::env::var_os("CFGWAL_EDITOR").is_some() {
+            program.record();
+        }
+        let acting = editor.clone();
+        program.observe(move |seen| acting.lock().unwrap().step(seen.number));
+        Scene { disk, program, editor }
+    }
+
+    fn open(&self, process: &Process) -> Result<Journal, cfgwal::Error> {
+        Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE)
+    }
+
+    /// A short life of a program; the rounds whose edits were acknowledged.
+    fn live(&self) -> u64 {
+        let mut acknowledged = 0;
+        // An editor may be half way through the very first text.
+        let Ok(journal) = self.open(&self.program) else { return 0 };
+        for round in 1..=ROUNDS {
+            let edit = Transaction::new().set("a", round).set(format!("added{round}").as_str(), round).push("b", round);
+            if journal.append(edit).is_err() {
+                break;
+            }
+            acknowledged = round;
+            let _ = journal.materialise();
+            if round == 2 {
+                let _ = journal.compact();
+            }
+        }
+        acknowledged
+    }
+
+    /// The person finishes, and the file is brought up to date once more: everything is there.
+    fn check(&self, acknowledged: RangeInclusive<u64>, what: &dyn Fn() -> String) {
+        self.program.observe(|_| ());
+        for _ in 0..40 {
+            self.editor.lock().unwrap().step(u64::MAX);
+        }
+        assert!(self.editor.lock().unwrap().saved, "{}: nothing was saved", what());
+        let process = self.disk.process();
+        if std::env::var_os("CFGWAL_EDITOR").is_some() {
+            println!("{}", self.program.trace().join("\n"));
+        }
+        let journal = self.open(&process).unwrap_or_else(|error| panic!("{}: {error}", what()));
+        let status = journal.materialise().unwrap_or_else(|error| panic!("{}: {error}", what()));
+        assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
+        let text = String::from_utf8(process.read_file(FILE).unwrap()).unwrap();
+        for line in ["// Head\n", "  // by hand\n  \"hand\": 7,\n", "  // servers\n", "// counts\n\n"] {
+            assert!(text.contains(line), "{}: {line:?} is missing in {text}", what());
+        }
+        let found = journal.get::<u64>("a").unwrap().unwrap();
+        assert!(acknowledged.contains(&found), "{}: {found} rounds are there, not {acknowledged:?}: {text}", what());
+        for round in 1..=found {
+            assert!(
+                text.contains(&format!("\"added{round}\": {round}")),
+                "{}: round {round} is missing in {text}",
+                what()
+            );
+        }
+        assert_eq!(journal.get::<Vec<u64>>("b").unwrap().unwrap().len() as u64, 2 + found, "{}: {text}", what());
+        assert_eq!(journal.get::<u64>("hand").unwrap(), Some(7), "{}", what());
+        drop(journal);
+        let names = process.names("/").unwrap();
+        let left: Vec<_> = names.iter().filter(|name| name.starts_with(".settings")).collect();
+        assert!(left.is_empty(), "{}: {left:?} lies beside the file", what());
+    }
+}
+
+fn calls() -> u64 {
+    let scene = Scene::new(Style::Rename, u64::MAX);
+    scene.live();
+    scene.program.calls()
+}
+
+/// Whether a failing case is to be tried alone: `CFGWAL_EDITOR='Rename 57'`, as the failure names it.
+fn wanted(what: &str) -> bool {
+    std::env::var("CFGWAL_EDITOR").map_or(true, |only| what == only)
+}
+
+#[test]
+fn a_save_between_any_two_calls_is_merged_and_no_line_is_lost() {
+    let mut cases = 0;
+    for style in STYLES {
+        for at in 1..=calls() {
+            let what = format!("{style:?} {at}");
+            if wanted(&what) {
+                let scene = Scene::new(style, at);
+                let acknowledged = scene.live();
+                scene.check(acknowledged..=acknowledged, &|| what.clone());
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} saves between two calls");
+}
+
+#[test]
+fn nor_when_the_program_is_killed_right_after_the_save() {
+    let mut cases = 0;
+    for style in STYLES {
+        for at in (1..=calls()).step_by(2) {
+            for later in [0, 1, 2, 3, 5, 8, 13] {
+                let what = format!("{style:?} {at} killed {later}");
+                if wanted(&what) {
+                    let scene = Scene::new(style, at);
+                    scene.program.set_plan(FaultPlan::new().kill_in_write(at + later, 9));
+                    let acknowledged = scene.live();
+                    scene.program.kill();
+                    scene.check(acknowledged..=acknowledged + 1, &|| what.clone());
+                    cases += 1;
+                }
+            }
+        }
+    }
+    println!("{cases} saves before a kill");
+}
