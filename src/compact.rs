@@ -99,7 +99,7 @@ pub(crate) fn state_of(log: &Log, version: &Version, text: &KnownText) -> Result
     }
 }
 
-fn gather(log: &Log) -> Result<Evidence, Error> {
+pub(crate) fn gather(log: &Log) -> Result<Evidence, Error> {
     recovery::gather(&*log.storage, &log.dir, || Standing::ThisBoot(log.locks.watermark.durable()), true, &|| ())
 }
 

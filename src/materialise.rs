@@ -12,12 +12,14 @@ use std::time::Duration;
 use crate::compact;
 use crate::document::{self, Invalid, Unpatchable};
 use crate::error::Error;
+use crate::frame::FrameKind;
 use crate::limits::RECORD_MAX;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Entry, Log, Request, Want};
 use crate::note::{Note, TextHash, hash_text};
 use crate::op::{Base, Origin, OriginKind, Transaction};
-use crate::recovery::perform;
+use crate::path::Path;
+use crate::recovery::{self, Look, perform};
 use crate::state::State;
 use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
 use crate::value::Value;
@@ -276,6 +278,7 @@ impl Materialiser<'_> {
         base: State,
         theirs: State,
     ) -> Result<Outcome, Error> {
+        let undone = if version.texts.is_empty() { Vec::new() } else { self.undone(&base, &theirs)? };
         // From here on this text counts as shown, so a crash must not bring an older one back.
         text.file.sync().map_err(Error::io("sync", &self.config.path))?;
         let parent = self.config.parent();
@@ -293,7 +296,8 @@ impl Materialiser<'_> {
             if done.own.is_empty() && done.ops.is_empty() && !known.is_empty() {
                 return Ok(Some(Entry::Note(Note::Respelled { text: hash, like: against })));
             }
-            let conflicts = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
+            let mut conflicts: Vec<Path> = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
+            conflicts.extend(undone.iter().filter(|path| !conflicts.contains(path)).cloned().collect::<Vec<_>>());
             let base = Base { text: hash, against, revision, own: done.own, conflicts };
             let origin = origin.clone();
             Ok(Some(Entry::Edit(Transaction { time, origin, key: None, base: Some(base), ops: done.ops })))
@@ -310,6 +314,24 @@ impl Materialiser<'_> {
         }
         self.log.sync_all()?;
         Ok(Outcome::Again)
+    }
+
+    /// Paths at which a save undoes what a program did: the save counts, and both are told.
+    fn undone(&self, base: &State, theirs: &State) -> Result<Vec<Path>, Error> {
+        let mut watch = reconcile::PutBack::of(base, theirs);
+        let evidence = recovery::from_oldest(compact::gather(self.log)?);
+        let mut state = recovery::first_state(&evidence);
+        recovery::plan_until(&evidence, Look::Beside, u64::MAX, &mut |frame| {
+            if frame.fields.kind == FrameKind::Edit
+                && let Ok(transaction) = Transaction::decode(frame.payload)
+            {
+                let before = state.clone();
+                // It fitted when it was replayed a moment ago.
+                let _ = state.apply(&transaction.ops);
+                watch.record(&before, &state, transaction.origin.kind);
+            }
+        })?;
+        Ok(watch.found())
     }
 
     /// Put a file where none ever was.

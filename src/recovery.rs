@@ -335,6 +335,12 @@ pub(crate) fn from_oldest(mut evidence: Evidence) -> Evidence {
     evidence
 }
 
+/// The state that the replay of the evidence begins with.
+pub(crate) fn first_state(evidence: &Evidence) -> State {
+    let snapshot = evidence.snapshots.iter().find_map(|(_, snapshot, _)| snapshot.as_ref().ok());
+    snapshot.map_or_else(|| empty_version().state, |snapshot| snapshot.version.state.clone())
+}
+
 /// Whether a name is one that `segment` or `snapshot` gives to an unfinished file, and no other.
 fn is_leftover(name: &str) -> bool {
     let Some((made, id)) = name.split_once(".tmp-") else { return false };

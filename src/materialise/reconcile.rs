@@ -1,6 +1,7 @@
 //! What a person changed in a text, made into a record. Pure.
 
-use crate::op::Op;
+use crate::op::{Op, OriginKind};
+use crate::path::Path;
 use crate::state::{Conflict, State};
 use crate::value::Value;
 
@@ -40,6 +41,35 @@ pub(crate) fn reconcile(base: &State, ours: &State, theirs: &State) -> Reconcile
     }
     let (merged, conflicts) = State::merge3(base, ours, theirs);
     Reconciled { ops: ours.diff(&merged), own, conflicts }
+}
+
+/// Watches the log for paths at which a save puts back what stood there before a program changed it: most often the work
+/// of an editor that still showed an older text.
+pub(crate) struct PutBack<'a> {
+    theirs: &'a State,
+    /// What the person changed, and whether that undoes the last change before it, a program's.
+    paths: Vec<(Path, bool)>,
+}
+
+impl PutBack<'_> {
+    pub(crate) fn of<'a>(base: &State, theirs: &'a State) -> PutBack<'a> {
+        let own = base.diff(theirs);
+        PutBack { theirs, paths: own.iter().filter_map(Op::path).map(|path| (path.clone(), false)).collect() }
+    }
+
+    /// A record of the log, oldest first, by what it led from and to.
+    pub(crate) fn record(&mut self, before: &State, after: &State, kind: OriginKind) {
+        for (path, undone) in &mut self.paths {
+            let old = before.root().get(path);
+            if old != after.root().get(path) {
+                *undone = kind == OriginKind::Program && old == self.theirs.root().get(path);
+            }
+        }
+    }
+
+    pub(crate) fn found(self) -> Vec<Path> {
+        self.paths.into_iter().filter(|(_, undone)| *undone).map(|(path, _)| path).collect()
+    }
 }
 
 /// Whether a save drops most of the document: more than half of its values.
@@ -89,6 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_from_before_a_programs_change_is_told_from_a_new_one() {
+        let (old, base, theirs) =
+            (state(&[("a", 1), ("b", 1)]), state(&[("a", 2), ("b", 2)]), state(&[("a", 1), ("b", 3)]));
+        for (kind, expected) in [(OriginKind::Program, vec![Path::parse("a").unwrap()]), (OriginKind::File, vec![])] {
+            let mut watch = PutBack::of(&base, &theirs);
+            watch.record(&old, &base, kind);
+            assert_eq!(watch.found(), expected);
+        }
+    }
+
+    #[test]
     fn of_two_possible_bases_neither_counts_as_the_persons_change() {
         let (old, new) = (state(&[("a", 1), ("b", 1)]), state(&[("a", 2), ("b", 1)]));
         for (theirs, expected) in
@@ -106,7 +147,13 @@ mod tests {
         let bases = [of(b"{\"list\": [1, 2]}"), of(b"{\"list\": [1, 2, 3], \"added\": 1}")];
         let (at, theirs) = began_with(&bases, &of(b"{\"list\": [1, 2], \"by\": \"hand\"}"));
         let done = reconcile(&bases[at], &bases[1], &theirs);
-        assert_eq!((done.ops, done.conflicts.len()), (vec![Op::set("by", "hand")], 0));
+        let mut merged = bases[1].clone();
+        merged.apply(&done.ops).unwrap();
+        for (path, value) in [("list[2]", "3"), ("added", "1"), ("by", "\"hand\"")] {
+            let found = merged.root().get(&Path::parse(path).unwrap()).map(Value::to_string);
+            assert_eq!(found.as_deref(), Some(value), "{path}");
+        }
+        assert_eq!(done.conflicts.len(), 0);
     }
 
     #[test]

@@ -260,3 +260,22 @@ fn verbose_tells_on_stderr_and_nothing_else_changes() {
     assert_eq!((ran.code, ran.out.as_str()), (0, "1\n"));
     assert!(ran.err.contains("INFO") && ran.err.contains("durable revision=1"), "{ran:?}");
 }
+
+#[test]
+fn a_save_from_an_editor_that_still_showed_an_older_text_counts_and_is_reported() {
+    let store = Store::with("{\n  \"port\": 1,\n  \"name\": \"x\"\n}\n");
+    store.ok(&["init", "settings.json"]);
+    store.ok(&["set", "port", "2"]);
+    // The editor had read the file before that.
+    store.write("{\n  \"port\": 1,\n  \"name\": \"by hand\"\n}\n");
+    let ran = store.run(&["set", "other", "true"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("port") && !ran.err.contains("name was"), "{ran:?}");
+    assert_eq!(store.ok(&["get", "port"]), "1\n", "what the person saved counts");
+    let log = store.ok(&["log", "--conflicts"]);
+    assert!(log.contains("conflict at port"), "{log}");
+    // A person who changes a value once more is not told so.
+    store.write("{\n  \"port\": 7,\n  \"name\": \"by hand\",\n  \"other\": true\n}\n");
+    let ran = store.run(&["set", "other", "false"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+}
