@@ -35,20 +35,31 @@ struct Truth {
     pending: Vec<(u64, String)>,
 }
 
+/// What was explored.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub sequences: u64,
+    /// Crash states, each time that one was met.
+    pub states: u64,
+    /// Those that were booted: each once for the edits that must be in it.
+    pub distinct: u64,
+}
+
 #[derive(Default)]
 struct Explorer {
     seen: HashSet<(u128, u64)>,
-    states: u64,
+    tally: Tally,
 }
 
 impl Explorer {
     fn explore(&mut self, disk: &Disk, truth: &Truth, what: &dyn Fn() -> String) {
         let mut images = disk.crash_images(&Limits::default());
         for image in &mut images {
+            self.tally.states += 1;
             if !self.seen.insert((image.hash(), truth.acknowledged.0)) {
                 continue;
             }
-            self.states += 1;
+            self.tally.distinct += 1;
             check(&image, truth, &|| format!("{}, state {}", what(), image.id()));
         }
     }
@@ -157,14 +168,24 @@ fn sequences(length: usize) -> Vec<Vec<Step>> {
     all
 }
 
+/// Every crash state of every sequence of so many operations, shorter ones being their beginnings. Panics at the first that
+/// breaks a promise; all on this thread, and the same every time.
+pub(crate) fn explore(length: usize) -> Tally {
+    let explorer = Arc::new(Mutex::new(Explorer::default()));
+    for sequence in sequences(length) {
+        explorer.lock().unwrap().tally.sequences += 1;
+        run(&sequence, &explorer);
+    }
+    explorer.lock().unwrap().tally
+}
+
 #[test]
 fn every_crash_state_keeps_every_acknowledged_edit() {
     let length = std::env::var("CFGWAL_CRASH_LENGTH").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let explorer = Arc::new(Mutex::new(Explorer::default()));
-    for sequence in sequences(length) {
-        run(&sequence, &explorer);
-    }
-    println!("{} distinct crash states after sequences of {length} operations", explorer.lock().unwrap().states);
+    let Tally { sequences, states, distinct } = explore(length);
+    println!(
+        "{states} crash states, {distinct} of them distinct, after all {sequences} sequences of up to {length} operations"
+    );
 }
 
 /// While one process edits, another looks before every call that the first makes; then the power is cut.
