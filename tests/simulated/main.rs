@@ -2,6 +2,8 @@
 //! fail, every bit that may flip.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod after_crash;
 mod crash_states;
 mod damage;
 mod failing_calls;
+mod second_crash;
