@@ -19,6 +19,8 @@ use crate::version::Version;
 use crate::watermark::{self, Reached};
 
 pub(crate) mod perform;
+#[cfg(feature = "sim")]
+pub(crate) mod trial;
 pub(crate) mod verdict;
 
 use verdict::Verdict;

@@ -293,7 +293,7 @@ fn go_on(
 }
 
 /// Judge every state that a crash may leave before any call that the process makes from now on.
-fn crash_meanwhile(disk: &Disk, process: &Process, truth: Truth, place: &str) -> Arc<Mutex<Tally>> {
+pub(crate) fn crash_meanwhile(disk: &Disk, process: &Process, truth: Truth, place: &str) -> Arc<Mutex<Tally>> {
     let tally = Arc::new(Mutex::new(Tally::default()));
     let (disk, counted, place) = (disk.clone(), tally.clone(), place.to_owned());
     let (known, key) = (Known::default(), truth.key());

@@ -7,3 +7,5 @@ mod crash_states;
 mod damage;
 mod failing_calls;
 mod second_crash;
+mod torn_records;
+mod two_processes;
