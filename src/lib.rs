@@ -133,6 +133,7 @@ pub use view::{Entry, Report, Status, View, verify};
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub mod sim {
+    pub use crate::recovery::trial::{Judged, Trial};
     pub use crate::storage::faulty::{Call, FaultPlan, Faulty, Killed, Seat, Seen, SyncFault, Times, is_killed};
     pub use crate::storage::simulated::{
         CrashImages, Disk, DiskImage, Handle, Limits, Metadata, NoStateId, Order, Process, Rules, StateId, Time,

@@ -79,6 +79,33 @@ impl Journal {
         Ok(Some(Plan { dir, log, file, beside: !alone }))
     }
 
+    /// What [`recover`](Journal::recover) would do on another disk than the operating system's.
+    ///
+    /// # Errors
+    /// As [`plan_recovery`](Journal::plan_recovery).
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn plan_recovery_seated(
+        seat: &crate::storage::faulty::Seat,
+        path: impl AsRef<Path>,
+    ) -> Result<Option<Plan>, Error> {
+        Journal::plan_recovery_on(seat.0.clone(), path.as_ref(), None)
+    }
+
+    /// Put right what a crash left on the disk of these options.
+    ///
+    /// # Errors
+    /// As [`recover`](Journal::recover).
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn recover_seated(
+        open: Options,
+        path: impl AsRef<Path>,
+        options: &RecoverOptions,
+    ) -> Result<(Plan, FileStatus), Error> {
+        Journal::recover_with(open, path.as_ref(), options)
+    }
+
     /// Put right what a crash left, and bring the config file up to date. What it did is the plan that it returns.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ use crate::version::Version;
 use crate::watermark::{self, Reached};
 
 pub(crate) mod perform;
+#[cfg(feature = "sim")]
+pub(crate) mod trial;
 pub(crate) mod verdict;
 
 use verdict::Verdict;
@@ -541,8 +543,9 @@ impl<'a> Replay<'a> {
         let cursor = self.plan.version.cursor;
         let broken = cursor.sequence + 1;
         let rest = found.bytes.get(cursor.offset as usize..).unwrap_or_default();
-        let len = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
-        let later = later_frames(&rest[..len as usize], &seed);
+        let used = &rest[..used(rest)];
+        let len = used.len() as u64;
+        let later = later_frames(used, &seed);
         let evidence = verdict::Evidence {
             successor_needs_it: successor.is_some(),
             later_frame_vouches: later.durable >= broken,
@@ -635,6 +638,15 @@ impl<'a> Replay<'a> {
         }
         plan
     }
+}
+
+/// How many bytes there are up to the last that is not zero. The zeros written ahead are many: they are compared, and not
+/// looked at one by one.
+fn used(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 512] = [0; 512];
+    let zeros = bytes.rchunks(ZEROS.len()).take_while(|chunk| **chunk == ZEROS[..chunk.len()]);
+    let rest = &bytes[..bytes.len() - zeros.map(<[u8]>::len).sum::<usize>()];
+    rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 /// What intact frames further on say.

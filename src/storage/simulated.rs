@@ -235,6 +235,14 @@ impl Disk {
         crash::describe(&mut self.state())
     }
 
+    /// Files that were there when this was booted and that were removed since without anybody having opened them or
+    /// looked at them: what they held has changed nothing.
+    pub fn discarded(&self) -> Vec<u64> {
+        let state = self.state();
+        let is_gone = |ino: &u64| state.node(*ino).is_ok_and(|node| node.links == 0) || state.node(*ino).is_err();
+        state.untouched.iter().copied().filter(is_gone).collect()
+    }
+
     /// Kill every process: what remains to be done with this disk is to look at it.
     pub fn power_off(&self) {
         let mut state = self.state();

@@ -2,8 +2,12 @@
 //! fail, every bit that may flip.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod after_crash;
 mod crash_states;
 mod damage;
 mod editors;
 mod failing_calls;
 mod rewriting;
+mod second_crash;
+mod torn_records;
+mod two_processes;

@@ -41,6 +41,8 @@ pub struct Limits {
     pub some_patterns: usize,
     /// Up to so many combinations of the files' states, each is tried; beyond, one file is varied at a time.
     pub all_files: usize,
+    /// A file with more chunks than this pending is cut into larger ones, each twice as long as before.
+    pub most_chunks: usize,
     /// Whether the states of a shared page multiply the others; if not, they take turns.
     pub each_page: bool,
 }
@@ -54,6 +56,7 @@ impl Default for Limits {
             all_patterns: 729,
             some_patterns: 400,
             all_files: 2000,
+            most_chunks: usize::MAX,
             each_page: false,
         }
     }
@@ -62,13 +65,35 @@ impl Default for Limits {
 impl Limits {
     /// The default ones, with another size of chunk.
     pub fn chunk(bytes: usize) -> Limits {
-        Limits { chunk: bytes.max(1), ..Limits::default() }
+        Limits { chunk: bytes, ..Limits::default() }
+    }
+
+    fn cut(&self) -> Cut {
+        Cut { chunk: self.chunk.max(1), most: self.most_chunks.max(1) }
+    }
+}
+
+/// How files are cut into chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub chunk: usize,
+    pub most: usize,
+}
+
+impl Cut {
+    /// The length of a chunk for a file with so many bytes pending.
+    fn of(self, pending: u64) -> usize {
+        let mut chunk = self.chunk;
+        while pending / chunk as u64 > self.most as u64 {
+            chunk *= 2;
+        }
+        chunk
     }
 }
 
 /// A disk at one moment, with what is pending on it.
 pub(super) struct Frozen {
-    chunk: usize,
+    cut: Cut,
     machine: Arc<Machine>,
     dirs: BTreeMap<u64, Fixed>,
     entries: BTreeMap<u64, Arc<Entries>>,
@@ -77,11 +102,11 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    pub(super) fn take(state: &mut State, chunk: usize) -> Frozen {
+    pub(super) fn take(state: &mut State, cut: Cut) -> Frozen {
         let mut machine = state.machine.clone();
         machine.booted_ns = state.wall_ns();
         let mut frozen = Frozen {
-            chunk: chunk.max(1),
+            cut,
             machine: Arc::new(machine),
             dirs: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -95,7 +120,7 @@ impl Frozen {
             match &mut node.body {
                 Body::File(file) => {
                     file.take_page();
-                    frozen.files.insert(ino, FileChoices::of(file, times, frozen.chunk));
+                    frozen.files.insert(ino, FileChoices::of(file, times, cut));
                     continue;
                 }
                 Body::Dir(dir) => drop(frozen.entries.insert(ino, dir.disk.clone())),
@@ -140,7 +165,7 @@ impl Frozen {
     }
 
     pub(super) fn image(&self, namespace: &Arc<Namespace>, files: Vec<Arc<FileState>>) -> DiskImage {
-        DiskImage::new(self.machine.clone(), namespace.clone(), files, self.chunk)
+        DiskImage::new(self.machine.clone(), namespace.clone(), files, self.cut)
     }
 
     /// All operations on names kept or none, and each file in this state.
@@ -342,12 +367,12 @@ impl Iterator for CrashImages {
 impl Disk {
     /// Every distinct state that a power cut now may leave.
     pub fn crash_images(&self, limits: &Limits) -> CrashImages {
-        CrashImages::new(Frozen::take(&mut self.state(), limits.chunk), limits.clone())
+        CrashImages::new(Frozen::take(&mut self.state(), limits.cut()), limits.clone())
     }
 
     /// States that a power cut now may leave, drawn at random, without end.
     pub fn random_images(&self, limits: &Limits, seed: u64) -> impl Iterator<Item = DiskImage> + use<> {
-        let (frozen, order) = (Frozen::take(&mut self.state(), limits.chunk), limits.order);
+        let (frozen, order) = (Frozen::take(&mut self.state(), limits.cut()), limits.order);
         let mut drawn = 0;
         let mut draw = move |below: usize| {
             drawn += 1;
@@ -371,17 +396,17 @@ impl Disk {
 
     /// The one state with this id; `None` if this disk, as it is now, cannot be the one that the id was found on.
     pub fn crash_image(&self, id: &StateId) -> Option<DiskImage> {
-        Frozen::take(&mut self.state(), id.chunk).replay(id)
+        Frozen::take(&mut self.state(), id.cut).replay(id)
     }
 
     /// What is seen now, as if all of it had reached the disk.
     pub fn image(&self) -> DiskImage {
-        Frozen::take(&mut self.state(), 512).uniform(true, FileChoices::newest)
+        Frozen::take(&mut self.state(), Limits::default().cut()).uniform(true, FileChoices::newest)
     }
 
     /// What is durable and nothing else: the one crash state to look at where all of them would take too long.
     pub fn durable_image(&self) -> DiskImage {
-        Frozen::take(&mut self.state(), 512).uniform(false, FileChoices::oldest)
+        Frozen::take(&mut self.state(), Limits::default().cut()).uniform(false, FileChoices::oldest)
     }
 }
 

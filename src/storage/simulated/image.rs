@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::Disk;
 use super::content::{Content, hash_bytes, hash_pair};
+use super::crash::Cut;
 use super::crash::choices::{FileState, Pattern};
 use super::file::{FileBody, Meta};
 use super::names::Entries;
@@ -90,7 +91,7 @@ pub struct DiskImage {
     /// In the order of the namespace's files.
     files: Vec<Arc<FileState>>,
     hash: u128,
-    chunk: usize,
+    cut: Cut,
 }
 
 impl DiskImage {
@@ -98,10 +99,10 @@ impl DiskImage {
         machine: Arc<Machine>,
         namespace: Arc<Namespace>,
         files: Vec<Arc<FileState>>,
-        chunk: usize,
+        cut: Cut,
     ) -> DiskImage {
         let hash = files.iter().fold(namespace.hash, |hash, file| hash_pair(hash, file.hash));
-        DiskImage { machine, namespace, files, hash, chunk }
+        DiskImage { machine, namespace, files, hash, cut }
     }
 
     /// Equal for equal trees: names, contents, permissions and owners; times do not count.
@@ -109,11 +110,26 @@ impl DiskImage {
         self.hash
     }
 
+    /// As [`hash`](DiskImage::hash), whatever these files hold.
+    ///
+    /// Two images for which this and [`names`](DiskImage::names) are equal are the same to everybody who does no
+    /// more with these files than to remove them.
+    pub fn hash_but_for(&self, files: &[u64]) -> u128 {
+        let own = |at: &FileAt, state: &FileState| if files.contains(&at.ino) { 0 } else { state.hash };
+        let all = self.namespace.files.iter().zip(&self.files);
+        all.fold(self.namespace.hash, |hash, (at, file)| hash_pair(hash, own(at, file)))
+    }
+
+    /// Equal where the same names lead to the same inodes.
+    pub fn names(&self) -> u128 {
+        self.namespace.key()
+    }
+
     /// By this the same disk, at the same moment, gives this state again.
     pub fn id(&self) -> StateId {
         let own = |(at, state): (&FileAt, &Arc<FileState>)| state.pattern.clone().map(|pattern| (at.ino, pattern));
         StateId {
-            chunk: self.chunk,
+            cut: self.cut,
             kept: self.namespace.kept.clone(),
             files: self.namespace.files.iter().zip(&self.files).filter_map(own).collect(),
         }
@@ -139,7 +155,9 @@ impl DiskImage {
             let body = Body::File(FileBody::settled(file.content.clone(), file.meta.clone()));
             nodes[at.ino as usize] = Some(node(body, &file.meta, at.links, file.times));
         }
-        State::with(nodes, machine)
+        let mut state = State::with(nodes, machine);
+        state.untouched = self.namespace.files.iter().map(|file| file.ino).collect();
+        state
     }
 
     /// Every file with its path, sorted; a file with two names twice.
@@ -180,7 +198,7 @@ impl DiskImage {
             let content = Arc::new(Content::of(bytes.as_ref()));
             let mut files = self.files.clone();
             files[*at] = Arc::new(FileState::new(content, old.meta.clone(), old.times));
-            return DiskImage::new(self.machine.clone(), self.namespace.clone(), files, self.chunk);
+            return DiskImage::new(self.machine.clone(), self.namespace.clone(), files, self.cut);
         }
         self.changed(|disk| disk.process().write_file(path, bytes))
     }
@@ -226,14 +244,21 @@ impl fmt::Debug for DiskImage {
 
 /// Names one crash state of one disk at one moment: `512/f/7:1:0:0211`.
 ///
-/// The size of a chunk; which of the pending operations on names were kept, four to a digit, the oldest first; and, for
+/// The size of a chunk, and after an `x` how many of them a file may have; which of the pending operations on names were kept, four to a digit, the oldest first; and, for
 /// every file that is not in its newest state, its inode, then which of its lengths, of its metadata and, chunk
 /// by chunk, of its bytes. A digit in brackets stands for as many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateId {
-    pub(super) chunk: usize,
+    pub(super) cut: Cut,
     pub(super) kept: Vec<bool>,
     pub(super) files: Vec<(u64, Pattern)>,
+}
+
+impl StateId {
+    /// How many bytes reached the disk together.
+    pub fn chunk(&self) -> usize {
+        self.cut.chunk
+    }
 }
 
 fn digit(way: u8) -> char {
@@ -242,7 +267,11 @@ fn digit(way: u8) -> char {
 
 impl fmt::Display for StateId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}.", self.chunk, self.kept.len())?;
+        write!(out, "{}", self.cut.chunk)?;
+        if self.cut.most != usize::MAX {
+            write!(out, "x{}", self.cut.most)?;
+        }
+        write!(out, "/{}.", self.kept.len())?;
         for four in self.kept.chunks(4) {
             write!(out, "{:x}", four.iter().rev().fold(0, |bits, kept| bits << 1 | u8::from(*kept)))?;
         }
@@ -278,7 +307,13 @@ impl FromStr for StateId {
 
 fn parse(text: &str) -> Option<StateId> {
     let mut parts = text.split('/');
-    let chunk = parts.next()?.parse().ok().filter(|chunk| *chunk > 0)?;
+    let cut = parts.next()?;
+    let (chunk, most) = cut.split_once('x').unwrap_or((cut, ""));
+    let most = if most.is_empty() { usize::MAX } else { most.parse().ok()? };
+    let cut = Cut { chunk: chunk.parse().ok()?, most };
+    if cut.chunk == 0 || cut.most == 0 {
+        return None;
+    }
     let (count, bits) = parts.next()?.split_once('.')?;
     let mut kept = Vec::new();
     for four in bits.chars() {
@@ -314,5 +349,5 @@ fn parse(text: &str) -> Option<StateId> {
         }
         files.push((ino, Pattern { len, meta, chunks }));
     }
-    Some(StateId { chunk, kept, files })
+    Some(StateId { cut, kept, files })
 }

@@ -191,8 +191,9 @@ impl Storage for Process {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.pass(Call::Stat, path)?;
-        let state = self.state();
-        state.stat(state.find(path)?)
+        let mut state = self.state();
+        let ino = state.find(path)?;
+        state.stat(ino)
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
@@ -322,8 +323,9 @@ impl File for SimFile {
 
     fn stat(&self) -> io::Result<Stat> {
         self.pass(Call::FileStat)?;
-        let state = self.state();
-        state.stat(state.opened(self.handle)?.ino)
+        let mut state = self.state();
+        let ino = state.opened(self.handle)?.ino;
+        state.stat(ino)
     }
 
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {

@@ -167,6 +167,8 @@ pub(super) struct State {
     /// Counts the changes of what is seen or of what a crash may leave.
     pub generation: u64,
     pub processes: Vec<Registered>,
+    /// Files of the image that this was booted from which nobody has opened or looked at since.
+    pub untouched: BTreeSet<u64>,
     handles: BTreeMap<u64, OpenFile>,
     next_handle: u64,
 }
@@ -180,6 +182,7 @@ impl State {
             now_ns: 0,
             generation: 0,
             processes: Vec::new(),
+            untouched: BTreeSet::new(),
             handles: BTreeMap::new(),
             next_handle: 1,
         }
@@ -489,7 +492,8 @@ impl State {
         }
     }
 
-    pub(super) fn stat(&self, ino: u64) -> io::Result<Stat> {
+    pub(super) fn stat(&mut self, ino: u64) -> io::Result<Stat> {
+        self.untouched.remove(&ino);
         let node = self.node(ino)?;
         let meta = node.meta();
         let (len, links) = match &node.body {

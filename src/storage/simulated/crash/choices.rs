@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::super::PAGE_LEN;
 use super::super::content::{Content, hash_bytes, hash_pair, scatter};
 use super::super::file::{FileBody, Meta, Piece};
-use super::Limits;
+use super::{Cut, Limits};
 
 /// More ways in which one chunk may be left than can be told in an id are not looked at: the oldest go first.
 const WAYS_MAX: usize = 36;
@@ -70,7 +70,10 @@ impl FileState {
 }
 
 impl FileChoices {
-    pub(super) fn of(file: &FileBody, times: (i64, i64), chunk: usize) -> FileChoices {
+    pub(super) fn of(file: &FileBody, times: (i64, i64), cut: Cut) -> FileChoices {
+        let first = file.pieces.iter().map(|piece| piece.offset).min().unwrap_or(0);
+        let end = file.pieces.iter().map(Piece::end).max().unwrap_or(0);
+        let chunk = cut.of(end - first);
         let mut choices = FileChoices {
             is_mapped: file.page.is_some(),
             disk: file.disk.clone(),

@@ -48,6 +48,7 @@ impl State {
             }
         };
         let is_writable = matches!(how, Open::Write | Open::Create(_) | Open::Nameless);
+        self.untouched.remove(&ino);
         let handle = self.next_handle;
         self.next_handle += 1;
         self.node_mut(ino)?.opens += 1;

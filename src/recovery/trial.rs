@@ -1,0 +1,61 @@
+//! Recovery's judgement of bytes that a test puts into a segment: as it would be after a reboot, without a disk.
+
+use std::io;
+use std::path::Path;
+
+use super::{Evidence, Look, Standing, gather, plan};
+use crate::state::State;
+use crate::storage::faulty::Seat;
+
+/// A journal in memory whose last segment can hold other bytes.
+#[derive(Clone)]
+pub struct Trial {
+    evidence: Evidence,
+}
+
+/// What recovery would make of it.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The newest frame, notes counted.
+    pub sequence: u64,
+    /// The newest edit.
+    pub revision: u64,
+    /// The config at that revision.
+    pub state: State,
+    /// Where a torn tail begins.
+    pub torn: Option<u64>,
+    /// Whether acknowledged records are missing.
+    pub is_damaged: bool,
+}
+
+impl Trial {
+    /// Read a journal.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of(seat: &Seat, journal: impl AsRef<Path>) -> io::Result<Trial> {
+        let gathered = gather(&*seat.0, journal.as_ref(), || Standing::OtherBoot, false, &|| ());
+        Ok(Trial { evidence: gathered.map_err(io::Error::other)? })
+    }
+
+    /// The bytes of the last segment, to look at and to change.
+    pub fn segment(&mut self) -> &mut Vec<u8> {
+        let last = self.evidence.segments.last_mut();
+        &mut last.expect("a journal has a segment").bytes
+    }
+
+    /// What recovery would make of it.
+    ///
+    /// # Errors
+    /// Recovery would refuse to look.
+    pub fn judge(&self) -> io::Result<Judged> {
+        let plan = plan(&self.evidence, Look::Alone).map_err(io::Error::other)?;
+        Ok(Judged {
+            sequence: plan.version.sequence(),
+            revision: plan.version.revision(),
+            state: plan.version.state,
+            torn: plan.torn.map(|torn| torn.offset),
+            is_damaged: plan.damage.is_some(),
+        })
+    }
+}
