@@ -255,12 +255,15 @@ impl Materialiser<'_> {
         bases: &[State],
         theirs: &State,
     ) -> Result<Outcome, Error> {
-        let (base, theirs) = reconcile::theirs_on(bases, theirs);
+        let (base, changed) = reconcile::theirs_on(bases, theirs);
+        let theirs = theirs.clone();
         // From here on this text counts as shown, so a crash must not bring an older one back.
         text.file.sync().map_err(Error::io("sync", &self.config.path))?;
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         let known: Vec<TextHash> = version.texts.iter().map(|text| text.hash).collect();
+        // The newest of the texts that say just the same in other words.
+        let like = bases.iter().zip(&known).rev().find(|(base, _)| **base == theirs).map(|(_, hash)| *hash);
         let revision = version.known(&against).map_or(0, |text| text.stands_for.revision());
         let time = self.log.storage.clock_micros();
         let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
@@ -269,9 +272,9 @@ impl Materialiser<'_> {
             if !now.texts.iter().map(|text| text.hash).eq(known.iter().copied()) {
                 return Ok(None);
             }
-            let done = reconcile::reconcile(&base, &now.state, &theirs);
-            if done.own.is_empty() && done.ops.is_empty() && !known.is_empty() {
-                return Ok(Some(Entry::Note(Note::Respelled { text: hash, like: against })));
+            let done = reconcile::reconcile(&base, &now.state, &changed, &theirs);
+            if let Some(like) = like.filter(|_| done.ops.is_empty()) {
+                return Ok(Some(Entry::Note(Note::Respelled { text: hash, like })));
             }
             let conflicts = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
             let base = Base { text: hash, against, revision, own: done.own, conflicts };
@@ -460,12 +463,13 @@ impl Materialiser<'_> {
         self.log.sync_all()
     }
 
-    /// Whether anything of ours lies beside the config file.
-    pub(crate) fn has_leftovers(&self) -> Result<bool, Error> {
+    /// Whether anything of ours lies beside the config file, or anything that `other` knows by its name.
+    pub(crate) fn has_leftovers(&self, other: impl Fn(&str) -> bool) -> Result<bool, Error> {
         let parent = self.config.parent();
         let prefix = self.config.side_prefix();
         let names = self.log.storage.list(parent).map_err(Error::io("list", parent))?;
-        Ok(names.iter().any(|name| name.to_str().is_some_and(|name| side_name(name, &prefix).is_some())))
+        let is_ours = |name: &str| side_name(name, &prefix).is_some() || other(name);
+        Ok(names.iter().any(|name| name.to_str().is_some_and(is_ours)))
     }
 
     fn settle_side(&self, version: &Version, path: &std::path::Path, name: &str) -> Result<(), Error> {

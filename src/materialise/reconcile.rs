@@ -12,7 +12,7 @@ const LOST_MIN: usize = 3;
 pub(crate) struct Reconciled {
     /// The ops of the record.
     pub ops: Vec<Op>,
-    /// What the person changed, if that is not the same.
+    /// What leads from the base to the text, if the text does not show the newest state with those ops.
     pub own: Vec<Op>,
     /// Where both had changed the same path. The person's value is taken: it is what the person saw and chose.
     pub conflicts: Vec<Conflict>,
@@ -49,14 +49,17 @@ fn in_array(state: &State, path: &crate::path::Path) -> bool {
     path.parent().is_some_and(|parent| matches!(state.root().get(&parent), Some(Value::Array(_))))
 }
 
-/// The record that takes the person's changes over into `ours`.
-pub(crate) fn reconcile(base: &State, ours: &State, theirs: &State) -> Reconciled {
-    let own = base.diff(theirs);
-    if ours == base {
-        return Reconciled { ops: own, own: Vec::new(), conflicts: Vec::new() };
-    }
-    let (merged, conflicts) = State::merge3(base, ours, theirs);
-    Reconciled { ops: ours.diff(&merged), own, conflicts }
+/// The record that takes the person's changes over into `ours`: those that lead from `base` to `theirs`. `text` is all that
+/// the text says, which may be less than `theirs`: it may have been made on an older text than `base`.
+pub(crate) fn reconcile(base: &State, ours: &State, theirs: &State, text: &State) -> Reconciled {
+    let (ops, merged, conflicts) = if ours == base {
+        (base.diff(theirs), theirs.clone(), Vec::new())
+    } else {
+        let (merged, conflicts) = State::merge3(base, ours, theirs);
+        (ours.diff(&merged), merged, conflicts)
+    };
+    let own = if merged == *text { Vec::new() } else { base.diff(text) };
+    Reconciled { ops, own, conflicts }
 }
 
 /// Whether a save drops most of the document: more than half of its values.
@@ -94,13 +97,14 @@ mod tests {
     fn a_save_on_a_text_that_lags_keeps_what_programs_did_meanwhile() {
         let (base, ours, theirs) =
             (state(&[("a", 1), ("b", 1)]), state(&[("a", 2), ("b", 1)]), state(&[("a", 1), ("b", 7)]));
-        let done = reconcile(&base, &ours, &theirs);
+        let done = reconcile(&base, &ours, &theirs, &theirs);
         assert_eq!((done.ops, done.own, done.conflicts.len()), (vec![Op::set("b", 7)], vec![Op::set("b", 7)], 0));
     }
 
     #[test]
     fn where_both_changed_one_path_the_person_wins_and_it_is_told() {
-        let done = reconcile(&state(&[("a", 1)]), &state(&[("a", 2)]), &state(&[("a", 3)]));
+        let theirs = state(&[("a", 3)]);
+        let done = reconcile(&state(&[("a", 1)]), &state(&[("a", 2)]), &theirs, &theirs);
         assert_eq!(done.ops, vec![Op::set("a", 3)]);
         assert_eq!(done.conflicts.len(), 1);
     }
@@ -111,9 +115,21 @@ mod tests {
         for (theirs, expected) in
             [(state(&[("a", 1), ("b", 9)]), 1), (state(&[("a", 2), ("b", 9)]), 1), (state(&[("a", 3), ("b", 9)]), 2)]
         {
-            let (base, theirs) = theirs_on(&[old.clone(), new.clone()], &theirs);
-            assert_eq!(reconcile(&base, &new, &theirs).ops.len(), expected);
+            let (base, changed) = theirs_on(&[old.clone(), new.clone()], &theirs);
+            assert_eq!(reconcile(&base, &new, &changed, &theirs).ops.len(), expected);
         }
+    }
+
+    #[test]
+    fn a_save_on_the_older_of_two_texts_does_not_stand_for_the_newer() {
+        let (old, new) = (state(&[("a", 1), ("b", 1)]), state(&[("a", 2), ("b", 1)]));
+        let theirs = state(&[("a", 1), ("b", 9)]);
+        let (base, changed) = theirs_on(&[old, new.clone()], &theirs);
+        let done = reconcile(&base, &new, &changed, &theirs);
+        assert_eq!(done.ops, vec![Op::set("b", 9)]);
+        let mut shown = base;
+        shown.apply(&done.own).expect("they lead from the base to the text");
+        assert_eq!(shown, theirs);
     }
 
     #[test]
