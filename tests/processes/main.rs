@@ -9,8 +9,10 @@ mod support;
 
 mod bad_input;
 mod each_call;
+mod failing_calls;
 mod fidelity;
 mod kill;
+mod kill_often;
 mod many;
 mod no_room;
 mod not_allowed;
