@@ -356,10 +356,7 @@ impl Journal {
     /// Sweep what earlier crashes left beside the config file, and bring it up to date; a removed one is written anew
     /// if that was asked for.
     pub(crate) fn settle_file(&self, accept: bool) -> Result<FileStatus, Error> {
-        {
-            let guard = self.inner.log.maintenance()?;
-            self.inner.materialiser(accept).sweep(&guard)?;
-        }
+        self.inner.sweep(accept)?;
         self.inner.materialise(accept)
     }
 
@@ -502,13 +499,12 @@ impl Inner {
 
     fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {
         let materialiser = self.materialiser(accept);
-        let (status, shown) = materialiser.look(&*self.log.published()?)?;
-        if matches!(status, FileStatus::Current { .. }) {
-            self.remember(&status, shown);
-            return Ok(status);
-        }
-        let written = self.log.maintenance().and_then(|guard| materialiser.run(&guard));
-        let (status, shown) = match written {
+        let looked = materialiser.look(&*self.log.published()?);
+        let done = looked.and_then(|looked| match looked.0 {
+            FileStatus::Current { .. } => Ok(looked),
+            FileStatus::Behind { .. } => materialiser.run(&self.log.maintenance()?),
+        });
+        let (status, shown) = match done {
             Ok(done) => done,
             // The edits are safe; only the file lags.
             Err(error @ (Error::Io { .. } | Error::Locked { .. } | Error::NotApplied(_))) => {
@@ -564,6 +560,14 @@ impl Inner {
         }
     }
 
+    /// Remove what crashes left beside the config file, journals that never got their name among it.
+    fn sweep(&self, accept: bool) -> Result<(), Error> {
+        let guard = self.log.maintenance()?;
+        self.materialiser(accept).sweep(&guard)?;
+        birth::sweep(&*self.log.storage, &self.log.dir, self.config.parent());
+        Ok(())
+    }
+
     fn close(&self) -> Result<FileStatus, Error> {
         self.signals.stop();
         if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -575,9 +579,11 @@ impl Inner {
         self.flush()?;
         let status = self.materialise(false)?;
         // An editor that had a replaced text open may have closed it by now.
-        if self.materialiser(false).has_leftovers().unwrap_or(false) {
-            let guard = self.log.maintenance()?;
-            self.materialiser(false).sweep(&guard)?;
+        if self.materialiser(false).has_leftovers(|name| birth::is_unnamed(name, &self.log.dir)).unwrap_or(false) {
+            // The edits are safe and the file shows them: what cannot be removed is litter and no harm.
+            if let Err(error) = self.sweep(false) {
+                tracing::warn!(%error, "what a crash left beside the config file stays there");
+            }
         }
         // Who makes one edit is gone before a keeper would look.
         if let Err(error) = self.compact_if_due() {

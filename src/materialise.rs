@@ -284,6 +284,8 @@ impl Materialiser<'_> {
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         let known: Vec<TextHash> = version.texts.iter().map(|text| text.hash).collect();
+        // A text that says just the same in other words.
+        let like = (base == theirs && !known.is_empty()).then_some(against);
         let revision = version.known(&against).map_or(0, |text| text.stands_for.revision());
         let time = self.log.storage.clock_micros();
         let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
@@ -293,8 +295,8 @@ impl Materialiser<'_> {
                 return Ok(None);
             }
             let done = reconcile::reconcile(&base, &now.state, &theirs);
-            if done.own.is_empty() && done.ops.is_empty() && !known.is_empty() {
-                return Ok(Some(Entry::Note(Note::Respelled { text: hash, like: against })));
+            if let Some(like) = like {
+                return Ok(Some(Entry::Note(Note::Respelled { text: hash, like })));
             }
             let mut conflicts: Vec<Path> = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
             conflicts.extend(undone.iter().filter(|path| !conflicts.contains(path)).cloned().collect::<Vec<_>>());
@@ -523,13 +525,14 @@ impl Materialiser<'_> {
         Ok(None)
     }
 
-    /// Whether anything of ours lies beside the config file, or a text that is needed no more in the journal.
-    pub(crate) fn has_leftovers(&self) -> Result<bool, Error> {
+    /// Whether anything of ours lies beside the config file, anything that `other` knows by its name, or a text that is
+    /// needed no more in the journal.
+    pub(crate) fn has_leftovers(&self, other: impl Fn(&str) -> bool) -> Result<bool, Error> {
         let parent = self.config.parent();
         let prefix = self.config.side_prefix();
         let names = self.log.storage.list(parent).map_err(Error::io("list", parent))?;
-        Ok(!self.kept_texts()?.is_empty()
-            || names.iter().any(|name| name.to_str().is_some_and(|name| side_name(name, &prefix).is_some())))
+        let is_ours = |name: &str| side_name(name, &prefix).is_some() || other(name);
+        Ok(!self.kept_texts()?.is_empty() || names.iter().any(|name| name.to_str().is_some_and(is_ours)))
     }
 
     fn settle_side(&self, version: &Version, path: &std::path::Path, name: &str) -> Result<(), Error> {

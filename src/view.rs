@@ -161,9 +161,7 @@ impl View {
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
-        let (evidence, holder) = look(&*config.storage, &dir, false, &|| ())?;
-        let plan = recovery::plan(&evidence, Look::Beside)?;
-        let (file, hand_edit) = look_at_file(&config, &plan)?;
+        let Looked { plan, holder, file, hand_edit } = look_at_both(&config, &dir)?;
         let snapshot = plan.snapshot;
         let state = plan.version.state.clone();
         let mut view = View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot };
@@ -375,24 +373,66 @@ pub(crate) fn look(
 
 type HandEdit = Option<Result<State, Invalid>>;
 
+/// A log and the file beside it, as they were at one moment.
+struct Looked {
+    plan: LogPlan,
+    holder: Option<Holder>,
+    file: FileStatus,
+    hand_edit: HandEdit,
+}
+
+/// How often log and file are looked at again, since running processes bring the file up to date meanwhile.
+const LOOKS_MAX: usize = 20;
+
+/// Look at log and file.
+///
+/// A text that the log does not know need not be somebody's own: a running process may have put it there after the log was
+/// read. But the log knows of each of ours before the file shows it. So what stood there before the log was read, and still
+/// stands there, is somebody's own.
+fn look_at_both(config: &ConfigFile, dir: &FilePath) -> Result<Looked, Error> {
+    let mut before = None;
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let (evidence, holder) = look(&*config.storage, dir, false, &|| ())?;
+        let plan = recovery::plan(&evidence, Look::Beside)?;
+        let text = config.read()?.map(|text| text.bytes);
+        let (file, hand_edit) = file_beside(config, &plan, text.as_deref())?;
+        if hand_edit.is_none() || text == before {
+            return Ok(Looked { plan, holder, file, hand_edit });
+        }
+        if looks == LOOKS_MAX {
+            // Written faster than it can be looked at, which nobody does by hand.
+            let file = FileStatus::Behind { shows: None, revision: plan.version.revision(), why: Behind::Pending };
+            return Ok(Looked { plan, holder, file, hand_edit: None });
+        }
+        before = text;
+    }
+}
+
 /// What the config file shows, beside a log that says so much.
 pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<(FileStatus, HandEdit), Error> {
+    let text = config.read()?.map(|text| text.bytes);
+    file_beside(config, plan, text.as_deref())
+}
+
+fn file_beside(config: &ConfigFile, plan: &LogPlan, text: Option<&[u8]>) -> Result<(FileStatus, HandEdit), Error> {
     let version = &plan.version;
     let revision = version.revision();
     let behind = |shows, why| FileStatus::Behind { shows, revision, why };
-    let Some(text) = config.read()? else {
+    let Some(text) = text else {
         let why = if version.texts.is_empty() { Behind::Pending } else { Behind::Removed };
         return Ok((behind(None, why), None));
     };
-    Ok(match version.known(&hash_text(&plan.store, &text.bytes)) {
+    Ok(match version.known(&hash_text(&plan.store, text)) {
         Some(known) if known.stands_for.revision() >= revision => (FileStatus::Current { revision }, None),
         Some(known) => (behind(Some(known.stands_for.revision()), Behind::Pending), None),
         None => {
             let showing = version.showing.as_ref();
-            if let Some(why) = materialise::unfinished(&*config.storage, &config.journal(), showing, &text.bytes)? {
+            if let Some(why) = materialise::unfinished(&*config.storage, &config.journal(), showing, text)? {
                 return Ok((behind(None, why), None));
             }
-            match document::parse(&config.format, &text.bytes) {
+            match document::parse(&config.format, text) {
                 Ok(value) => (behind(None, Behind::EditedByHand), Some(Ok(State::new(value)))),
                 Err(invalid) => (behind(None, Behind::Invalid(invalid.clone())), Some(Err(invalid))),
             }

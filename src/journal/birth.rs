@@ -86,12 +86,12 @@ fn parent_of(dir: &Path) -> &Path {
 }
 
 /// Remove stores that nobody is at work on any more: whoever was has been killed. What cannot be removed is litter and no harm.
-fn sweep(storage: &dyn Storage, dir: &Path, parent: &Path) {
+pub(super) fn sweep(storage: &dyn Storage, dir: &Path, parent: &Path) {
     for name in storage.list(parent).unwrap_or_default() {
-        let path = parent.join(&name);
-        if !is_temporary_name(&path, dir) {
+        if !name.to_str().is_some_and(|name| is_unnamed(name, dir)) {
             continue;
         }
+        let path = parent.join(&name);
         let Ok(at_work) = storage.open(&path, Open::Directory) else { continue };
         if matches!(at_work.try_lock(Lock::Exclusive), Ok(true)) {
             remove_tree(storage, &path);
@@ -105,11 +105,11 @@ fn temporary_name(dir: &Path, id: u128) -> PathBuf {
     dir.with_file_name(name)
 }
 
-/// Whether a path is one that [`temporary_name`] gives, and no other.
-fn is_temporary_name(path: &Path, dir: &Path) -> bool {
-    let id = path.to_str().and_then(|path| path.rsplit_once(".tmp-")).map(|(_, id)| id);
-    let id = id.filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
-    id.is_some_and(|id| temporary_name(dir, id).file_name() == path.file_name())
+/// Whether a name is one that [`temporary_name`] gives, and no other.
+pub(super) fn is_unnamed(name: &str, dir: &Path) -> bool {
+    let id = name.rsplit_once(".tmp-").map(|(_, id)| id).filter(|id| id.len() == 32);
+    let id = id.and_then(|id| u128::from_str_radix(id, 16).ok());
+    id.is_some_and(|id| temporary_name(dir, id).file_name() == Some(name.as_ref()))
 }
 
 fn build(

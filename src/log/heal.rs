@@ -46,16 +46,23 @@ impl Log {
         let mut tail = self.tail();
         let guard = self.locks.append(self.lock_timeout)?;
         self.catch_up(&mut tail, &guard)?;
+        if self.locks.watermark.durable().sequence < tail.applied.sequence() {
+            let segment = tail.segment.clone();
+            match self.sync_now(&segment) {
+                // Its sync failed, or another process was killed or suspended inside its own: it is left for a new one.
+                Err(_) if self.locks.watermark.is_poisoned(segment.header.number) => {
+                    self.catch_up(&mut tail, &guard)?
+                }
+                synced => synced?,
+            }
+            if self.locks.watermark.durable().sequence < tail.applied.sequence() {
+                let busy = std::io::Error::other("the log could not be synced");
+                return Err(Error::io("sync", &segment.path)(busy));
+            }
+        }
         let old = tail.segment.clone();
         if tail.applied.cursor == old.header.start() {
             return Ok((tail.applied.clone(), old.header.number));
-        }
-        if self.locks.watermark.durable().sequence < tail.applied.sequence() {
-            self.sync_now(&old)?;
-            if self.locks.watermark.durable().sequence < tail.applied.sequence() {
-                let busy = std::io::Error::other("the log could not be synced");
-                return Err(Error::io("sync", &old.path)(busy));
-            }
         }
         let header = next_header(&*self.storage, &self.dir, &old.header, old.header.number + 1, &tail.applied.cursor)?;
         let made = draft.publish(&self.dir, header, &[])?;

@@ -13,7 +13,7 @@ const LOST_MIN: usize = 3;
 pub(crate) struct Reconciled {
     /// The ops of the record.
     pub ops: Vec<Op>,
-    /// What the person changed, if that is not the same.
+    /// What leads from the base to the text, if the text does not show the newest state with those ops.
     pub own: Vec<Op>,
     /// Where both had changed the same path. The person's value is taken: it is what the person saw and chose.
     pub conflicts: Vec<Conflict>,
@@ -33,14 +33,16 @@ pub(crate) fn began_with(bases: &[State], theirs: &State) -> (usize, State) {
     (at, if made.is_ok() { shared } else { theirs.clone() })
 }
 
-/// The record that takes the person's changes over into `ours`.
+/// The record that takes the person's changes over into `ours`: those that lead from `base` to `theirs`.
 pub(crate) fn reconcile(base: &State, ours: &State, theirs: &State) -> Reconciled {
-    let own = base.diff(theirs);
-    if ours == base {
-        return Reconciled { ops: own, own: Vec::new(), conflicts: Vec::new() };
-    }
-    let (merged, conflicts) = State::merge3(base, ours, theirs);
-    Reconciled { ops: ours.diff(&merged), own, conflicts }
+    let (ops, merged, conflicts) = if ours == base {
+        (base.diff(theirs), theirs.clone(), Vec::new())
+    } else {
+        let (merged, conflicts) = State::merge3(base, ours, theirs);
+        (ours.diff(&merged), merged, conflicts)
+    };
+    let own = if merged == *theirs { Vec::new() } else { base.diff(theirs) };
+    Reconciled { ops, own, conflicts }
 }
 
 /// Watches the log for paths at which a save puts back what stood there before a program changed it: most often the work
@@ -113,7 +115,8 @@ mod tests {
 
     #[test]
     fn where_both_changed_one_path_the_person_wins_and_it_is_told() {
-        let done = reconcile(&state(&[("a", 1)]), &state(&[("a", 2)]), &state(&[("a", 3)]));
+        let theirs = state(&[("a", 3)]);
+        let done = reconcile(&state(&[("a", 1)]), &state(&[("a", 2)]), &theirs);
         assert_eq!(done.ops, vec![Op::set("a", 3)]);
         assert_eq!(done.conflicts.len(), 1);
     }
@@ -154,6 +157,18 @@ mod tests {
             assert_eq!(found.as_deref(), Some(value), "{path}");
         }
         assert_eq!(done.conflicts.len(), 0);
+    }
+
+    #[test]
+    fn a_save_on_the_older_of_two_texts_does_not_stand_for_the_newer() {
+        let bases = [state(&[("a", 1), ("b", 1)]), state(&[("a", 2), ("b", 1)])];
+        let text = state(&[("a", 1), ("b", 9)]);
+        let (at, theirs) = began_with(&bases, &text);
+        let done = reconcile(&bases[at], &bases[1], &theirs);
+        assert_eq!(done.ops, vec![Op::set("b", 9)]);
+        let mut shown = bases[at].clone();
+        shown.apply(&done.own).expect("they lead from the base to the text");
+        assert_eq!(shown, text);
     }
 
     #[test]

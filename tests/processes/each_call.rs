@@ -1,14 +1,12 @@
-//! A command killed at each of its system calls in turn, and a command whose calls fail in turn: no moment is left out.
+//! A command killed at each of its system calls in turn: no moment is left out.
 //!
-//! `strace` does it, when a call of that name is entered for the k-th time. Where it may not or is not there, nothing is
-//! proven, and the random kills of `kill` have to do.
+//! Where `strace` may not trace or is not there, nothing is proven, and the random kills of `kill` have to do.
 
-use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
 
 use crate::support::sandbox::skipped;
-use crate::support::{Ran, Store, ran};
+use crate::support::strace::{NOT_HERE, count, record, traced};
+use crate::support::{Ran, Store};
 
 /// Calls that change something on disk, or stand between changes of what running processes tell one another in memory.
 const CALLS: [&str; 15] = [
@@ -29,46 +27,11 @@ const CALLS: [&str; 15] = [
     "exit_group",
 ];
 
-/// The command under `strace`, with these options.
-fn traced(store: &Store, options: &[&str], args: &[&str]) -> Command {
-    let plain = store.command(args);
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qqq", "-o"]).arg(store.dir().join("trace")).args(options);
-    command.arg("--").arg(plain.get_program()).args(plain.get_args());
-    command.current_dir(store.dir()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
-}
-
-/// How often a command makes each call; `None`: it cannot be traced here.
-fn count(store: &Store, args: &[&str]) -> Option<BTreeMap<&'static str, usize>> {
-    let known = format!("trace=?{}", CALLS.join(",?"));
-    let status = traced(store, &["-e", &known], args).status().ok()?;
-    let trace = std::fs::read_to_string(store.dir().join("trace")).ok()?;
-    std::fs::remove_file(store.dir().join("trace")).ok()?;
-    assert!(status.success(), "the command must work where nobody kills it");
-    let calls = |name: &'static str| {
-        // A line is `PID name(...) = ...`.
-        let of = |line: &&str| {
-            line.split_once(' ').is_some_and(|(_, call)| call.trim_start().starts_with(&format!("{name}(")))
-        };
-        (name, trace.lines().filter(of).count())
-    };
-    Some(CALLS.into_iter().map(calls).filter(|(_, count)| *count > 0).collect())
-}
-
 /// Kills a command at each of its calls, each time in a store of its own, and has `check` look at what is left.
 fn kill_at_each_call(test: &str, prepared: &Store, args: &[&str], check: impl Fn(&Store, &str)) {
-    let Some(calls) = count(&prepared.copy(), args) else {
-        return skipped(test, "strace is not there or may not trace");
-    };
+    let Some(calls) = record(&prepared.copy(), &CALLS, args) else { return skipped(test, NOT_HERE) };
     let mut kills = 0;
-    for (name, count) in calls {
+    for (name, count) in count(&calls, &CALLS) {
         for k in 1..=count {
             let store = prepared.copy();
             let inject = format!("inject={name}:signal=SIGKILL:when={k}");
@@ -140,63 +103,44 @@ fn a_compaction_killed_at_each_call_loses_nothing() {
     });
 }
 
-/// Calls whose failure the system may report to an edit. What the loader does before the program begins is not its own.
-const MAY_FAIL: [&str; 11] = [
-    "pwrite64",
-    "fdatasync",
-    "fsync",
-    "ftruncate",
-    "mkdir",
-    "linkat",
-    "renameat",
-    "renameat2",
-    "unlink",
-    "unlinkat",
-    "flock",
-];
-
-/// Lets each call of an increment fail once, each time in a store of its own. Whatever the command says must be true.
-fn fail_each_call(test: &str, prepared: &Store) {
-    let args = ["increment", "n"];
-    let Some(calls) = count(&prepared.copy(), &args) else {
-        return skipped(test, "strace is not there or may not trace");
-    };
-    let mut codes = BTreeMap::<i32, usize>::new();
-    for (name, count) in calls.into_iter().filter(|(name, _)| MAY_FAIL.contains(name)) {
-        for (k, error) in (1..=count).flat_map(|k| ["EIO", "ENOSPC", "EINTR"].map(|error| (k, error))) {
-            let store = prepared.copy();
-            let before = number(&store.run(&["get", "n"]));
-            let inject = format!("inject={name}:error={error}:when={k}");
-            let mut command = traced(&store, &["-e", &format!("trace={name}"), "-e", &inject], &args);
-            let ran = ran(command.stdout(Stdio::piped()).stderr(Stdio::piped()).output());
-            let _ = std::fs::remove_file(store.dir().join("trace"));
-            let at = format!("{error} from {name} number {k}: {ran:?}");
-            *codes.entry(ran.code).or_default() += 1;
-            let made = match ran.code {
-                0 | 9 => {
-                    assert_eq!(ran.out, format!("{}\n", before + 1), "{at}");
-                    before + 1..=before + 1
-                }
-                7 if ran.err.contains("outcome of the edit is unknown") => before..=before + 1,
-                7 => before..=before,
-                _ => panic!("{at}"),
-            };
-            let after = number(&store.run(&["increment", "n"]));
-            assert!((made.start() + 1..=made.end() + 1).contains(&after), "{at}, then {after}");
-            assert_eq!(store.text(), format!("{{\"n\": {after}}}\n"), "{at}");
-            store.assert_well(&at);
-        }
-    }
-    println!("exit codes and how often: {codes:?}");
+/// A store with a record that a crash cut short: half of the next one lies behind what was acknowledged.
+fn with_torn_tail() -> Store {
+    let store = with_edits();
+    let whole = store.copy();
+    whole.ok(&["increment", "n"]);
+    let segment = std::fs::read(whole.segment()).unwrap();
+    let before = std::fs::read(store.segment()).unwrap();
+    let from = before.iter().rposition(|byte| *byte != 0).unwrap() / 8 * 8 + 8;
+    let mut torn = before;
+    // The header of the record and a part of what it says follows.
+    torn[from..from + 56].copy_from_slice(&segment[from..from + 56]);
+    std::fs::write(store.segment(), torn).unwrap();
+    store
 }
 
 #[test]
-fn an_edit_whose_calls_fail_in_turn_says_what_became_of_it() {
-    fail_each_call("an_edit_whose_calls_fail_in_turn_says_what_became_of_it", &with_edits());
+fn a_recovery_killed_at_each_call_is_finished_by_the_next_command() {
+    let name = "a_recovery_killed_at_each_call_is_finished_by_the_next_command";
+    let store = with_torn_tail();
+    let plan = store.run(&["recover", "--dry-run"]);
+    assert!(plan.code == 5 && plan.out.contains("torn"), "{plan:?}");
+    kill_at_each_call(name, &store, &["recover"], |store, at| {
+        assert_eq!(number(&store.run(&["get", "n"])), 1, "{at}");
+        goes_on(store, at);
+    });
 }
 
 #[test]
-fn a_first_edit_whose_calls_fail_in_turn_says_what_became_of_it() {
-    let name = "a_first_edit_whose_calls_fail_in_turn_says_what_became_of_it";
-    fail_each_call(name, &Store::with("{\"n\": 0}\n"));
+fn an_edit_that_takes_a_hand_edit_over_killed_at_each_call_keeps_what_was_saved() {
+    let name = "an_edit_that_takes_a_hand_edit_over_killed_at_each_call_keeps_what_was_saved";
+    let store = with_edits();
+    store.write("{\"n\": 1, \"saved\": true}\n");
+    kill_at_each_call(name, &store, &["increment", "n"], |store, at| {
+        assert_eq!(store.ok(&["get", "saved"]), "true\n", "{at}");
+        let before = number(&store.run(&["get", "n"]));
+        let after = number(&store.run(&["increment", "n"]));
+        assert!(after == before + 1 || after == before + 2, "{at}: {before}, then {after}");
+        assert_eq!(store.text(), format!("{{\"n\": {after}, \"saved\": true}}\n"), "{at}");
+        store.assert_well(at);
+    });
 }

@@ -9,9 +9,11 @@ mod support;
 
 mod bad_input;
 mod each_call;
+mod failing_calls;
 mod fidelity;
 mod in_place;
 mod kill;
+mod kill_often;
 mod many;
 mod no_room;
 mod not_allowed;

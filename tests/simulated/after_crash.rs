@@ -206,7 +206,7 @@ pub(crate) fn check(
     let dice = image.hash() as u64;
     let disk = Disk::from_image(image);
     let seen = look(&disk, place);
-    if dice % 4 == 0 {
+    if dice.is_multiple_of(4) {
         recover(&disk, place);
     }
     let process = disk.process();
@@ -219,11 +219,11 @@ pub(crate) fn check(
     known.judged(image, key, disk.discarded());
 
     let recovered = (disk.image().hash(), disk.durable_image().hash(), key);
-    let goes_on = image.id().chunk() >= 512 || recovered.0 % shares.go_on == 0;
+    let goes_on = image.id().chunk() >= 512 || recovered.0.is_multiple_of(shares.go_on);
     let is_new = goes_on && known.recovered.lock().unwrap().insert(recovered);
     let mut tally = Tally { booted: 1, continued: u64::from(is_new), ..Tally::default() };
     if is_new {
-        let full = recovered.0 % shares.cut_again == 0;
+        let full = recovered.0.is_multiple_of(shares.cut_again);
         let again = go_on(&disk, &process, &journal, &found, truth, full, place);
         tally.again += again.distinct;
     }

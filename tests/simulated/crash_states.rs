@@ -189,8 +189,8 @@ pub(crate) fn each_crash(
         }
         *counted.lock().unwrap() += tally;
     });
-    let tally = *tally.lock().unwrap();
-    tally
+
+    *tally.lock().unwrap()
 }
 
 fn explore_sequence(sequence: &Sequence, chunks: &'static [usize], known: &Arc<Known>, shares: Shares) -> Tally {

@@ -47,7 +47,7 @@ fn recover(image: &DiskImage, mut look: impl FnMut(&Disk, u64) + Send + 'static)
         });
     }
     // As `cfgwal recover` does it, or as any command does.
-    if has_journal && image.hash() % 2 == 0 {
+    if has_journal && image.hash().is_multiple_of(2) {
         Journal::recover_seated(options(&process), FILE, &RecoverOptions::default()).unwrap();
     } else {
         open(&process).unwrap().materialise().unwrap();
@@ -112,8 +112,8 @@ fn crash_again(image: &DiskImage, only: &Truth, known: &Arc<Known>, shares: Shar
             *counted.lock().unwrap() += tally;
         }
     });
-    let tally = *tally.lock().unwrap();
-    tally
+
+    *tally.lock().unwrap()
 }
 
 /// Every crash of a recovery, after a share of the crash states of every sequence of up to so many operations. Panics at the

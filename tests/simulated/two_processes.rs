@@ -175,8 +175,8 @@ impl World {
             found.revision >= truth.acknowledged && truth.history.contains(&found),
             "{place}: process {who} sees {found:?}, but promised was {truth:?}"
         );
-        let again = tally.lock().unwrap().distinct;
-        again
+
+        tally.lock().unwrap().distinct
     }
 
     /// The power goes now.
@@ -228,7 +228,7 @@ fn explore_one(turns: &Turns, trouble: Trouble, nth: u64, known: &Arc<Known>) ->
     let process = world.processes[who].clone();
     process.set_plan(FaultPlan::new());
     let mut tally = Tally { runs: 1, ..Tally::default() };
-    let is_cut = nth % 8 == 0;
+    let is_cut = nth.is_multiple_of(8);
     match trouble {
         Trouble::Cut => {
             let (seen_by, known, inside) = (world.clone(), known.clone(), place.clone());

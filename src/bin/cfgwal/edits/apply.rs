@@ -51,7 +51,10 @@ impl Apply {
         let status = close(journal, context, out)?;
         // With more than our own edit new, one of the others may be a person's.
         if newest(&status) > before + 1 {
-            warn_of_conflicts(before, context, out)?;
+            // The edit is made and shown: a log that cannot be looked at now does not change that.
+            if let Err(failure) = warn_of_conflicts(before, context, out) {
+                out.warn(&format!("whether it met a change made by hand is not known: {failure}"));
+            }
         }
         settled(context.file()?, &status)
     }
