@@ -10,6 +10,7 @@ use crate::lock::MaintenanceGuard;
 use crate::log::{Log, ZEROS_FIRST};
 use crate::materialise::ConfigFile;
 use crate::note::hash_text;
+use crate::planted::{Bug, planted};
 use crate::recovery::{self, Evidence, Look, Standing};
 use crate::segment::{self, Segment};
 use crate::snapshot;
@@ -41,6 +42,12 @@ pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'
     let log_bytes_before = log.segments()?.iter().map(|(_, len)| len).sum();
     let version = log.published()?;
     let newest = newest_snapshot(log)?;
+    if planted(Bug::RetiredEarly) {
+        for (number, _) in log.segments()? {
+            let path = log.dir.join(segment::name(number));
+            log.storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
     let (revision, snapshot_bytes) = match newest {
         // Everything is in it already.
         Some((header, len)) if header.sequence == version.sequence() => (header.revision, len),
@@ -152,9 +159,12 @@ fn retire(log: &Log, _guard: &MaintenanceGuard<'_>) -> Result<Vec<String>, Error
     let mut kept = Vec::new();
     for revision in &revisions {
         kept.extend(intact(log, *revision)?);
-        if kept.len() == 2 {
+        if kept.len() == 2 || planted(Bug::OneSnapshotKept) {
             break;
         }
+    }
+    if planted(Bug::OneSnapshotKept) {
+        kept.insert(0, kept[0]);
     }
     let [_, (older, _)] = kept.as_slice() else { return Ok(Vec::new()) };
     // The names that make the others superfluous may be someone else's, and not durable yet.

@@ -15,6 +15,7 @@
 //! Knows bytes only: what a payload means is `op`'s and `note`'s business, where a frame lies is `segment`'s.
 
 use crate::limits::RECORD_MAX;
+use crate::planted::{Bug, planted};
 
 /// Bytes before the payload.
 pub(crate) const HEADER_LEN: usize = 40;
@@ -28,7 +29,7 @@ pub(crate) struct Seed(crc32fast::Hasher);
 impl Seed {
     pub(crate) fn new(salt: &[u8; 16]) -> Seed {
         let mut hasher = crc32fast::Hasher::new();
-        hasher.update(salt);
+        hasher.update(if planted(Bug::SaltIgnored) { &[0; 16] } else { salt });
         Seed(hasher)
     }
 
@@ -139,11 +140,12 @@ pub(crate) fn payload_len(bytes: &[u8], seed: &Seed) -> Result<usize, Fault> {
     if header == &[0; HEADER_LEN] {
         return Err(Fault::Zeros);
     }
-    if seed.checksum(&header[4..]) != u32_at(header, 0) {
+    if seed.checksum(&header[4..]) != u32_at(header, 0) && !planted(Bug::HeaderUnchecked) {
         return Err(Fault::Header);
     }
     let length = u32_at(header, 12);
     match usize::try_from(length) {
+        Ok(len) if planted(Bug::ReadLimitTighter) && len > 2000 => Err(Fault::Length(length)),
         Ok(len @ 1..=RECORD_MAX) => Ok(len),
         _ => Err(Fault::Length(length)),
     }
@@ -154,7 +156,7 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], seed: &Seed) -> Result<Frame<'a>, Faul
     let len = payload_len(bytes, seed)?;
     let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(Fault::Short)?;
     let payload = rest.get(..len).ok_or(Fault::Short)?;
-    if seed.checksum(payload) != u32_at(header, 4) {
+    if seed.checksum(payload) != u32_at(header, 4) && !planted(Bug::PayloadUnchecked) {
         return Err(Fault::Payload);
     }
     let last = u64_at(header, 32);

@@ -26,6 +26,7 @@ mod keeper;
 mod options;
 mod queue;
 
+use crate::planted::{Bug, planted};
 pub use options::{Materialise, Options};
 use queue::{Edit, Queue, Slot};
 
@@ -431,7 +432,9 @@ impl Inner {
                 Ok(appended) => appended,
                 Err(refused @ (Error::Refused(_) | Error::Revision { .. })) => {
                     // What it was judged on must not vanish after the answer.
-                    self.log.sync_all()?;
+                    if !planted(Bug::RefusedEarly) {
+                        self.log.sync_all()?;
+                    }
                     return Err(refused);
                 }
                 Err(error) => return Err(error),
@@ -467,6 +470,9 @@ impl Inner {
 
     /// One cheap look at the config file: a hand edit is noticed before it is appended to.
     fn look_for_hand_edit(&self) {
+        if planted(Bug::HandEditOvertaken) {
+            return;
+        }
         let last = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.config.stat().ok().flatten();
         if last.is_some_and(|last| Some(last.stat) == now) || (last.is_none() && now.is_none()) {

@@ -100,6 +100,7 @@ mod materialise;
 mod note;
 mod op;
 mod path;
+mod planted;
 mod quote;
 mod recover;
 mod recovery;
@@ -133,6 +134,7 @@ pub use view::{Entry, Report, Status, View, verify};
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub mod sim {
+    pub use crate::planted::Bug;
     pub use crate::recovery::trial::{Judged, Trial};
     pub use crate::storage::faulty::{Call, FaultPlan, Faulty, Killed, Seat, Seen, SyncFault, Times, is_killed};
     pub use crate::storage::simulated::{

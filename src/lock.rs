@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::planted::{Bug, planted};
 use crate::storage::{File, Lock, Open, Stat, Storage};
 use crate::watermark::{Role, Watermark};
 
@@ -113,7 +114,8 @@ impl Locks {
         let began = self.storage.uptime();
         loop {
             let seen = self.watermark.releases();
-            if file.try_lock(Lock::Exclusive).map_err(Error::io("lock", path))? {
+            let missing = role == Role::Appender && planted(Bug::AppendLockNotTaken);
+            if missing || file.try_lock(Lock::Exclusive).map_err(Error::io("lock", path))? {
                 self.watermark.enter(role, self.storage.pid(), self.storage.uptime());
                 return Ok(());
             }
@@ -139,6 +141,9 @@ impl Locks {
     /// Journal and watermark are still those at their paths: an append to a removed journal would be a write into the void,
     /// and who looks at another page than the others does not hear of a failed sync.
     fn still_there(&self) -> Result<(), Error> {
+        if planted(Bug::LockNotLookedAtAgain) {
+            return Ok(());
+        }
         for (path, ours) in [(&self.dir, &self.dir_stat), (&self.watermark.path, &self.watermark_stat)] {
             match self.storage.stat(path) {
                 Ok(found) if found.kind == ours.kind && found.same_file(ours) => {}

@@ -19,6 +19,7 @@ use crate::log::{Entry, Log, Request, Want};
 use crate::note::{Note, TextHash, hash_text};
 use crate::op::{Base, Origin, OriginKind, Transaction};
 use crate::path::Path;
+use crate::planted::{Bug, planted};
 use crate::recovery::{self, Look, perform};
 use crate::state::State;
 use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
@@ -252,6 +253,7 @@ impl Materialiser<'_> {
     fn take_over(&self, version: &Version, text: &Text, hash: TextHash) -> Result<Outcome, Error> {
         let theirs = match document::parse(&self.config.format, &text.bytes) {
             Ok(value) => State::new(value),
+            Err(_) if planted(Bug::InvalidTakenForEmpty) => State::new(Value::object()),
             Err(invalid) => return Ok(Outcome::Behind(Behind::Invalid(invalid))),
         };
         let mut bases = Vec::new();
@@ -380,7 +382,9 @@ impl Materialiser<'_> {
             revision: version.revision(),
             name: side.name.clone(),
         };
-        self.note(note)?;
+        if !planted(Bug::NoteLeftOut) {
+            self.note(note)?;
+        }
         let path = self.beside(&side.name);
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             self.settle(&*self.log.published()?)?;
@@ -392,9 +396,11 @@ impl Materialiser<'_> {
             };
         }
         self.wait_for_writers(&*old.file);
-        if !self.is_what_was_read(&path, &old)? {
+        if !planted(Bug::ExchangeUnchecked) && !self.is_what_was_read(&path, &old)? {
             // An editor saved in between, or was about to: its text goes back to its place, where it is an ordinary save.
-            self.put_back(&path, new)?;
+            if !planted(Bug::SaveNotPutBack) {
+                self.put_back(&path, new)?;
+            }
             self.settle(&*self.log.published()?)?;
             return Ok(Outcome::Again);
         }
@@ -491,7 +497,8 @@ impl Materialiser<'_> {
                 true
             }
         };
-        if unused && storage::read_all(file).map_err(Error::io("read", path))? == expected {
+        let seen = storage::read_all(file).map_err(Error::io("read", path))? == expected;
+        if unused && seen || planted(Bug::SaveSwept) {
             self.log.storage.remove(path).map_err(Error::io("remove", path))?;
         }
         Ok(())
@@ -542,6 +549,7 @@ impl Materialiser<'_> {
         let names = |text: &Vec<u8>| name.contains(&hex(&hash_text(&self.log.store, text)));
         match shown.filter(|text| !ours && names(text)) {
             // A person's text came out, and ours is in its place.
+            Some(_) if planted(Bug::SaveNotPutBack) => {}
             Some(placed) => self.put_back(path, &placed)?,
             // Two saves fell into one window: the newer one stays, the older one is kept.
             None if !ours => self.keep_save(&bytes)?,

@@ -23,6 +23,7 @@ pub(crate) mod perform;
 pub(crate) mod trial;
 pub(crate) mod verdict;
 
+use crate::planted::{Bug, planted};
 use verdict::Verdict;
 
 /// What running processes know about the log's end.
@@ -493,14 +494,15 @@ impl<'a> Replay<'a> {
         let start = header.start();
         let follows = (start.sequence, start.revision, start.check)
             == (version.cursor.sequence, version.cursor.revision, version.cursor.check);
-        if follows && header.store == self.plan.store {
+        let ours = header.store == self.plan.store || planted(Bug::StoreIgnored);
+        if follows && ours {
             version.segment = header.number;
             version.cursor = start;
             // A segment is made when all before its first frame is durable.
             self.plan.durable = start;
             self.plan.repeat.clear();
         }
-        follows && header.store == self.plan.store
+        follows && ours
     }
 
     /// Replay one segment; `false` ends the replay.
@@ -547,10 +549,10 @@ impl<'a> Replay<'a> {
         let len = used.len() as u64;
         let later = later_frames(used, &seed);
         let evidence = verdict::Evidence {
-            successor_needs_it: successor.is_some(),
-            later_frame_vouches: later.durable >= broken,
-            vouched_elsewhere: self.vouched >= broken,
-            cut_short: fault == Fault::Short || rest.len() < frame::HEADER_LEN,
+            successor_needs_it: successor.is_some() && !planted(Bug::SuccessorIgnored),
+            later_frame_vouches: later.durable >= broken && !planted(Bug::LaterFramesIgnored),
+            vouched_elsewhere: self.vouched >= broken && !planted(Bug::WatermarkIgnored),
+            cut_short: (fault == Fault::Short || rest.len() < frame::HEADER_LEN) && !planted(Bug::CutIgnored),
             bytes_left: len != 0,
         };
         self.plan.highest = (self.plan.highest.0.max(later.sequence), self.plan.highest.1.max(later.revision));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::frame::{self, Fault, Frame, FrameKind, Seed, u32_at, u64_at};
+use crate::planted::{Bug, planted};
 use crate::storage::{self, File, Open, Rename, Stat, Storage};
 
 /// The version of the bytes on disk that this code writes, and the newest that it reads.
@@ -97,7 +98,7 @@ impl Header {
         }
         let (version, features, soft) = (u32_at(bytes, 8), u64_at(bytes, 16), u64_at(bytes, 24));
         // Features that could be read past are treated as the others until one exists.
-        if version != FORMAT_VERSION || features | soft != 0 {
+        if (version != FORMAT_VERSION || features | soft != 0) && !planted(Bug::FeaturesIgnored) {
             return Err(HeaderFault::Newer { version, features: features | soft });
         }
         let (number, first, revision) = (u64_at(bytes, 48), u64_at(bytes, 56), u64_at(bytes, 64));
@@ -137,7 +138,8 @@ impl Cursor {
     pub(crate) fn after(&self, frame: &Frame<'_>) -> Result<Cursor, Fault> {
         let fields = &frame.fields;
         let revision = self.revision + u64::from(fields.kind == FrameKind::Edit);
-        if (fields.previous, fields.sequence, fields.revision) != (self.check, self.sequence + 1, revision) {
+        let previous = if planted(Bug::ChainIgnored) { fields.previous } else { self.check };
+        if (fields.previous, fields.sequence, fields.revision) != (previous, self.sequence + 1, revision) {
             return Err(Fault::Chain);
         }
         let offset = self.offset + frame.stored_len();
@@ -300,6 +302,11 @@ impl Draft<'_> {
     /// Fill in header and frames, sync, give it its name and make the name durable.
     pub(crate) fn publish(mut self, dir: &Path, header: Header, frames: &[u8]) -> Result<Segment, Error> {
         let target = dir.join(name(header.number));
+        if planted(Bug::SegmentNamedEarly) {
+            self.storage.rename(&self.path, &target, Rename::Keep).map_err(Error::io("name", &target))?;
+            storage::sync_dir(self.storage, dir).map_err(Error::io("sync", dir))?;
+            self.storage.rename(&target, &self.path, Rename::Keep).map_err(Error::io("name", &target))?;
+        }
         storage::write_full(self.file(), &header.block(), 0)
             .and_then(|()| storage::write_full(self.file(), frames, BLOCK))
             .and_then(|()| self.file().sync())

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
 use crate::note::TextHash;
 use crate::op::codec::{self, Input, Output, Wire};
+use crate::planted::{Bug, planted};
 use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, Open, Rename, Storage};
@@ -192,6 +193,7 @@ pub(crate) fn encode(
     let keys = version
         .keys
         .iter()
+        .filter(|_| !planted(Bug::KeysNotInSnapshot))
         .map(|(key, used)| BodyKey { key: key.to_owned(), revision: used.revision, results: used.results.to_vec() })
         .collect();
     let body = Body {
@@ -224,7 +226,8 @@ pub(crate) fn encode(
 pub(crate) fn check(bytes: &[u8]) -> Result<Header, SnapshotFault> {
     let header = Header::decode(bytes)?;
     let body = &bytes[HEADER_LEN..];
-    if body.len() as u64 != header.body_len || crc32fast::hash(body) != header.body_crc {
+    let checks = body.len() as u64 == header.body_len && crc32fast::hash(body) == header.body_crc;
+    if !checks && !planted(Bug::SnapshotUnchecked) {
         return Err(SnapshotFault::Body(header));
     }
     Ok(header)
@@ -261,6 +264,11 @@ pub(crate) fn write(storage: &dyn Storage, dir: &Path, revision: u64, bytes: &[u
     let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
     let path = dir.join(format!("{}.tmp-{id:032x}", name(revision)));
     let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+    if planted(Bug::SnapshotNamedEarly) {
+        storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target))?;
+        storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
+        storage.rename(&target, &path, Rename::Replace).map_err(Error::io("name", &path))?;
+    }
     let written = storage::write_full(&*file, bytes, 0)
         .and_then(|()| file.sync())
         .map_err(Error::io("write", &path))

@@ -73,7 +73,9 @@ impl Log {
         requests: &mut [Request<'_>],
     ) -> Result<(), Error> {
         let batch = loop {
-            self.catch_up(tail, guard)?;
+            if !planted(Bug::NotCaughtUp) {
+                self.catch_up(tail, guard)?;
+            }
             let mut batch = Batch {
                 bytes: Vec::new(),
                 version: tail.applied.clone(),
@@ -117,6 +119,9 @@ impl Log {
             return Ok(Written::Whole);
         };
         let error = Error::io("write", &segment.path)(error);
+        if planted(Bug::FailedWriteLeft) {
+            return Err(not_applied(error));
+        }
         // What was written of it is taken back, so that the log ends where it did.
         let undone = crate::storage::write_zeros(&*segment.file, offset, end)
             .and_then(|()| crate::storage::read_range(&*segment.file, offset, batch.bytes.len()));
@@ -161,6 +166,7 @@ impl Log {
             }
             match self.storage.identity(&tail.segment.path) {
                 Ok(found) if found == tail.segment.stat.identity() => {}
+                _ if planted(Bug::OrphanAppendedTo) => {}
                 Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     self.reload(tail)?;
@@ -183,6 +189,7 @@ impl Log {
             let segment = tail.segment.clone();
             match self.replay_frames(&segment, &mut tail.applied, u64::MAX)? {
                 Stop::Fault(frame::Fault::Zeros) => {}
+                _ if planted(Bug::TailInherited) => {}
                 // A writer was killed inside its write.
                 _ => {
                     watermark.poison(number);
@@ -259,12 +266,14 @@ impl Batch {
         let computed;
         let (transaction, payload): (_, Arc<[u8]>) = match want {
             Want::Edit { transaction, payload, expected } => {
-                if let Some(used) = transaction.key.as_ref().and_then(|key| self.version.keys.get(key)) {
+                let used = transaction.key.as_ref().and_then(|key| self.version.keys.get(key));
+                if let Some(used) = used.filter(|_| !planted(Bug::KeyForgotten)) {
                     let (revision, results) = (used.revision, used.results.to_vec());
                     return Ok(self.answer(revision, results, true));
                 }
                 let found = self.version.revision();
-                if let Some(expected) = expected.filter(|expected| *expected != found) {
+                if let Some(expected) = expected.filter(|expected| *expected != found && !planted(Bug::ExpectedIgnored))
+                {
                     return Err(Error::Revision { expected, found });
                 }
                 (&**transaction, payload.clone())

@@ -46,7 +46,8 @@ impl Log {
         let mut tail = self.tail();
         let guard = self.locks.append(self.lock_timeout)?;
         self.catch_up(&mut tail, &guard)?;
-        if self.locks.watermark.durable().sequence < tail.applied.sequence() {
+        let is_behind = self.locks.watermark.durable().sequence < tail.applied.sequence();
+        if is_behind && !planted(Bug::RotatedUnsynced) {
             let segment = tail.segment.clone();
             match self.sync_now(&segment) {
                 // Its sync failed, or another process was killed or suspended inside its own: it is left for a new one.

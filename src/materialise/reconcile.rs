@@ -2,6 +2,7 @@
 
 use crate::op::{Op, OriginKind};
 use crate::path::Path;
+use crate::planted::{Bug, planted};
 use crate::state::{Conflict, State};
 use crate::value::Value;
 
@@ -27,7 +28,8 @@ pub(crate) struct Reconciled {
 pub(crate) fn began_with(bases: &[State], theirs: &State) -> (usize, State) {
     let ways = bases.iter().map(|base| base.diff(theirs)).enumerate();
     // Of several that are equally near the newest.
-    let (at, ops) = ways.rev().min_by_key(|(_, ops)| ops.len()).expect("a text of ours was known");
+    let near = |ops: &Vec<Op>| if planted(Bug::NewestBaseTaken) { 0 } else { ops.len() };
+    let (at, ops) = ways.rev().min_by_key(|(_, ops)| near(ops)).expect("a text of ours was known");
     let mut shared = bases[at].clone();
     let made = shared.apply(&ops);
     (at, if made.is_ok() { shared } else { theirs.clone() })
@@ -64,7 +66,9 @@ impl PutBack<'_> {
         for (path, undone) in &mut self.paths {
             let old = before.root().get(path);
             if old != after.root().get(path) {
-                *undone = kind == OriginKind::Program && old == self.theirs.root().get(path);
+                *undone = kind == OriginKind::Program
+                    && !planted(Bug::OlderValueNotReported)
+                    && old == self.theirs.root().get(path);
             }
         }
     }
@@ -77,7 +81,7 @@ impl PutBack<'_> {
 /// Whether a save drops most of the document: more than half of its values.
 pub(crate) fn drops_most(base: &State, theirs: &State) -> bool {
     let (total, lost) = count(base.root(), Some(theirs.root()));
-    lost >= LOST_MIN && lost * 2 > total
+    lost >= LOST_MIN && lost * 2 > total && !planted(Bug::ShrinkTaken)
 }
 
 /// Values that are no containers in `base`, and how many of their places are gone in `theirs`.

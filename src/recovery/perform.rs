@@ -41,6 +41,7 @@ pub(crate) fn perform(
     for step in &plan.steps {
         tracing::info!(%step, "recovering");
         match step {
+            Step::Quarantine { .. } if planted(Bug::TornTailThrownAway) => {}
             Step::Quarantine { file, offset, len } => quarantine_bytes(storage, dir, file, *offset, *len)?,
             Step::NewSegment { .. } => {
                 let old = last_header(storage, dir, segment)?;

@@ -272,7 +272,7 @@ fn go_on(
 ) -> Tally {
     let op = Op::set("after", 1);
     let mut next = journal.snapshot().unwrap().state().clone();
-    next.apply(&[op.clone()]).unwrap();
+    next.apply(std::slice::from_ref(&op)).unwrap();
     let next = At { revision: found.revision + 1, state: next.root().to_string() };
 
     let mut within = Truth { acknowledged: found.revision, ..truth.clone() };

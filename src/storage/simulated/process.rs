@@ -11,6 +11,7 @@ use super::super::{File, Lease, Lock, Open, PAGE_LEN, Page, Rename, Stat, Storag
 use super::page::{Map, Memory};
 use super::state::{Registered, State, Who, errno};
 use super::{Disk, Time};
+use crate::planted::{Bug, planted};
 use crate::storage::faulty::{Call, Control, FaultPlan, GuardedPage, Seat, Seen, Verdict, killed};
 
 /// One process. It ends when its last clone and its last open file are dropped, or when it is killed.
@@ -312,10 +313,16 @@ impl File for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        if is_left_out(&self.path, self.is_dir) {
+            return Ok(());
+        }
         let call = if self.is_dir { Call::SyncDir } else { Call::Sync };
         match self.process.enter(call, &self.path)? {
             Verdict::Go | Verdict::Short { .. } => self.state().sync(self.handle),
-            Verdict::FailSync { errno: code, fault } => self.state().fail_sync(self.handle, code, fault),
+            Verdict::FailSync { errno: code, fault } => {
+                let failed = self.state().fail_sync(self.handle, code, fault);
+                if planted(Bug::SyncErrorIgnored) { Ok(()) } else { failed }
+            }
             Verdict::Fail { errno: code } => Err(errno(code)),
             Verdict::Die { .. } => Err(killed()),
         }
@@ -340,12 +347,14 @@ impl File for SimFile {
 
     fn try_lease(&self, lease: Lease) -> io::Result<bool> {
         self.pass(Call::TryLease)?;
-        self.state().try_lease(self.process.inner.who, self.handle, lease)
+        let leased = self.state().try_lease(self.process.inner.who, self.handle, lease);
+        if planted(Bug::LeaseIgnored) { Ok(true) } else { leased }
     }
 
     fn end_lease(&self, _lease: Lease) -> io::Result<bool> {
         self.pass(Call::EndLease)?;
-        self.state().end_lease(self.handle)
+        let alone = self.state().end_lease(self.handle);
+        if planted(Bug::LeaseIgnored) { Ok(true) } else { alone }
     }
 
     fn link(&self, path: &Path) -> io::Result<()> {
@@ -362,7 +371,8 @@ impl File for SimFile {
         for (name, value) in attributes {
             self.state().set_meta(who, self.handle, |meta| drop(meta.attributes.insert(name, value)))?;
         }
-        self.state().set_meta(who, self.handle, |meta| meta.mode = theirs.mode)
+        let mode = if planted(Bug::ModeNotKept) { 0o644 } else { theirs.mode };
+        self.state().set_meta(who, self.handle, |meta| meta.mode = mode)
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -559,4 +569,24 @@ impl Handle {
     pub fn set_attribute(&self, name: &str, value: &[u8]) -> io::Result<()> {
         self.0.set_attribute(OsStr::new(name), value)
     }
+}
+
+/// Whether a planted bug is to leave out this sync.
+fn is_left_out(path: &Path, is_dir: bool) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or("/");
+    let unnamed = name.contains(".tmp-");
+    let in_birth = path.parent().is_some_and(|dir| dir.to_string_lossy().contains(".tmp-"));
+    let bug = match name {
+        _ if in_birth || (is_dir && unnamed) => Bug::BirthNotSynced,
+        _ if is_dir && name.ends_with(".cfgwal") => Bug::JournalDirectoryNotSynced,
+        _ if is_dir => Bug::ConfigDirectoryNotSynced,
+        _ if name.starts_with("wal-") && unnamed => Bug::SegmentNotSynced,
+        _ if name.starts_with("wal-") => Bug::FramesNotSynced,
+        _ if name.starts_with("snapshot-") => Bug::SnapshotNotSynced,
+        _ if name.starts_with("rewrite-") => Bug::KeptTextsNotSynced,
+        "(nameless)" => Bug::NewTextNotSynced,
+        "settings.json" => Bug::RewriteNotSynced,
+        _ => return false,
+    };
+    planted(bug)
 }

@@ -11,6 +11,7 @@ use super::Rules;
 use super::content::{Content, scatter};
 use super::file::{FileBody, Meta};
 use super::names::{Entries, Name, NameOp, Set, What};
+use crate::planted::{Bug, planted};
 use crate::storage::faulty::Control;
 
 mod open;
@@ -407,7 +408,8 @@ impl State {
 
     pub(super) fn create_dir(&mut self, who: Who, path: &Path) -> io::Result<()> {
         let empty = |_| Body::Dir(DirBody { entries: Arc::default(), disk: Arc::default() });
-        self.create(who, path, 0o700, empty).map(drop)
+        let mode = if planted(Bug::DirectoryWide) { 0o755 } else { 0o700 };
+        self.create(who, path, mode, empty).map(drop)
     }
 
     pub(super) fn link(&mut self, who: Who, handle: u64, path: &Path) -> io::Result<()> {

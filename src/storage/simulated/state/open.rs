@@ -10,6 +10,7 @@ use super::super::content::{BLOCK, LEN_MAX};
 use super::super::file::{FileBody, Meta};
 use super::super::names::{NameOp, committed_by};
 use super::{Body, Held, Node, OpenFile, Owed, State, Who, errno};
+use crate::planted::{Bug, planted};
 use crate::storage::faulty::SyncFault;
 
 /// As long as the kernel waits for a lease to be given back (`/proc/sys/fs/lease-break-time`).
@@ -20,7 +21,11 @@ impl State {
         let read_only = self.machine.rules.read_only;
         let file = |meta| Body::File(FileBody::settled(Arc::default(), meta));
         let ino = match how {
-            Open::Create(mode) => self.create(who, path, mode, file)?,
+            Open::Create(mode) => {
+                let is_ours = path.to_string_lossy().contains(".cfgwal");
+                let mode = if is_ours && planted(Bug::FilesWide) { 0o644 } else { mode };
+                self.create(who, path, mode, file)?
+            }
             Open::Nameless => {
                 let dir = self.find(path)?;
                 self.dir(dir)?;
