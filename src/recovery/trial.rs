@@ -1,4 +1,4 @@
-//! Recovery's judgement of bytes that a test puts into a segment: as it would be after a reboot, without a disk.
+//! Recovery's judgement of bytes that a test puts into a segment, without a disk.
 
 use std::io;
 use std::path::Path;
@@ -29,13 +29,22 @@ pub struct Judged {
 }
 
 impl Trial {
-    /// Read a journal.
+    /// Read a journal; judged as it would be after a reboot.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn of(seat: &Seat, journal: impl AsRef<Path>) -> io::Result<Trial> {
         let gathered = gather(&*seat.0, journal.as_ref(), || Standing::OtherBoot, false, &|| ());
         Ok(Trial { evidence: gathered.map_err(io::Error::other)? })
+    }
+
+    /// Read a journal; judged as it would be while the system runs on, whose processes know what is durable.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_this_boot(seat: &Seat, journal: impl AsRef<Path>) -> io::Result<Trial> {
+        let (evidence, _) = crate::view::look(&*seat.0, journal.as_ref(), false, &|| ()).map_err(io::Error::other)?;
+        Ok(Trial { evidence })
     }
 
     /// The bytes of the last segment, to look at and to change.
