@@ -192,12 +192,8 @@ impl Journal {
         }
         let dir = config.journal();
         let command = options.command.clone().unwrap_or_else(command_line);
-        match storage.stat(&dir) {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                birth::bear(&config, &dir, options.create)?;
-            }
-            Err(error) => return Err(Error::io("look at", &dir)(error)),
+        if !config.has_journal()? {
+            birth::bear(&config, &dir, options.create)?;
         }
         let log = Log::open(storage.clone(), &dir, &command, options.lock_timeout)?;
         let origin = Origin { program: command, pid: storage.pid(), host: host_name(), kind: OriginKind::Program };

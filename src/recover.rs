@@ -68,10 +68,8 @@ impl Journal {
         let config = ConfigFile::resolve(storage, path, format)?;
         let dir = config.journal();
         let storage = &*config.storage;
-        match storage.stat(&dir) {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("look at", &dir)(error)),
+        if !config.has_journal()? {
+            return Ok(None);
         }
         let (evidence, alone) = gather_between_appends(storage, &dir)?;
         let log = recovery::plan(&evidence, if alone { Look::Alone } else { Look::Beside })?;
@@ -123,7 +121,9 @@ impl Journal {
         let storage = open.storage();
         let config = ConfigFile::resolve(storage.clone(), path, options.format.clone())?;
         let dir = config.journal();
-        storage.stat(&dir).map_err(Error::io("open", &dir))?;
+        if !config.has_journal()? {
+            return Err(Error::io("open", &dir)(std::io::ErrorKind::NotFound.into()));
+        }
         let log = recover_log(&storage, &dir, options)?;
         let (file, _) = view::look_at_file(&config, &log)?;
         let plan = Plan { dir, log, file, beside: false };

@@ -196,6 +196,10 @@ pub(crate) trait Storage: Send + Sync + 'static {
     fn pid(&self) -> u32;
     /// Whether a process is still there.
     fn alive(&self, pid: u32) -> bool;
+    /// Whether this process acts for that user.
+    fn acts_for(&self, _uid: u32) -> bool {
+        true
+    }
 }
 
 /// Read exactly `buf`, or as much as there is: the number of bytes read.

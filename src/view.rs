@@ -139,11 +139,7 @@ impl View {
     pub(crate) fn open_on(storage: Arc<dyn Storage>, path: &FilePath, format: Option<Format>) -> Result<View, Error> {
         let config = ConfigFile::resolve(storage.clone(), path, format)?;
         let dir = config.journal();
-        match storage.stat(&dir) {
-            Ok(_) => View::of_journal(config, dir),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => View::of_file(config),
-            Err(error) => Err(Error::io("look at", &dir)(error)),
-        }
+        if config.has_journal()? { View::of_journal(config, dir) } else { View::of_file(config) }
     }
 
     fn of_file(config: ConfigFile) -> Result<View, Error> {
@@ -294,12 +290,8 @@ impl std::fmt::Debug for View {
 pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
     let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
     let dir = config.journal();
-    match config.storage.stat(&dir) {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
-        }
-        Err(error) => return Err(Error::io("look at", &dir)(error)),
+    if !config.has_journal()? {
+        return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
     }
     let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
     let plan = recovery::plan(&evidence, Look::Beside)?;

@@ -108,6 +108,12 @@ impl Watermark {
         let path = dir.join(NAME);
         let file = storage.open(&path, Open::Write).map_err(Error::io("open", &path))?;
         let page = file.map().map_err(Error::io("map", &path))?;
+        let layout = page.words()[MAGIC].load(SeqCst).to_le_bytes();
+        if layout[..7] == LAYOUT.to_le_bytes()[..7] && layout[7] > LAYOUT.to_le_bytes()[7] {
+            // A process that knows what it says may be at work by it.
+            let what = format!("layout {}", String::from_utf8_lossy(&layout[7..]).escape_default());
+            return Err(Error::Newer { path, what });
+        }
         let mut packed = [0; HOLDER_WORDS - 2];
         for (word, bytes) in packed.iter_mut().zip(command.as_bytes().chunks(8)) {
             let mut whole = [0; 8];

@@ -81,6 +81,27 @@ impl ConfigFile {
         self.path.with_file_name(name)
     }
 
+    /// Whether the journal is there. One that a stranger laid out where everybody may write is refused: it would show the
+    /// stranger what is written, and others what the stranger likes.
+    pub(crate) fn has_journal(&self) -> Result<bool, Error> {
+        let dir = self.journal();
+        let found = match self.storage.stat(&dir) {
+            Ok(found) => found,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("look at", &dir)(error)),
+        };
+        // Root may do everything anyway; and what root makes goes to the owner of the directory.
+        let owns = |path: &Path| self.storage.stat(path).is_ok_and(|other| other.uid == found.uid);
+        if found.uid == 0 || self.storage.acts_for(found.uid) || owns(&self.path) || owns(self.parent()) {
+            return Ok(true);
+        }
+        let (rule, instead) = (
+            "it belongs to somebody who owns neither the config file nor its directory",
+            "find out who made it and why, then remove it",
+        );
+        Err(Error::Forbidden { path: dir, rule, instead })
+    }
+
     /// The name that begins every file of ours beside it.
     pub(crate) fn side_prefix(&self) -> String {
         format!(".{}.cfgwal-", self.path.file_name().unwrap_or_default().to_string_lossy())

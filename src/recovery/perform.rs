@@ -200,6 +200,8 @@ pub(crate) fn set_aside(storage: &dyn Storage, dir: &Path, name: &str, bytes: &[
         }
         _ => storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?,
     }
+    // Not through a link that somebody put there.
+    storage.open(&quarantine, Open::Directory).map_err(Error::io("open", &quarantine))?;
     let target = quarantine.join(name);
     if storage.stat(&target).is_ok() {
         // Whoever put it there may have died before its name was durable.

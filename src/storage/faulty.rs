@@ -540,6 +540,9 @@ impl Storage for Faulty {
     fn alive(&self, pid: u32) -> bool {
         self.below.alive(pid)
     }
+    fn acts_for(&self, uid: u32) -> bool {
+        self.below.acts_for(uid)
+    }
 }
 
 struct FaultyFile {

@@ -162,6 +162,10 @@ impl Storage for Os {
         // EPERM: somebody else's process, which is alive.
         !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
     }
+
+    fn acts_for(&self, uid: u32) -> bool {
+        rustix::process::geteuid().as_raw() == uid
+    }
 }
 
 struct OsFile {

@@ -14,6 +14,7 @@ mod fidelity;
 mod in_place;
 mod kill;
 mod kill_often;
+mod limits;
 mod many;
 mod no_room;
 mod not_allowed;

@@ -17,6 +17,15 @@ impl Dice {
         Dice(seed)
     }
 
+    pub fn seeded(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    /// What has to be given to have the same again from here.
+    pub fn seed(&self) -> u64 {
+        self.0
+    }
+
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
