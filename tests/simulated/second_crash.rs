@@ -26,7 +26,7 @@ impl Shares {
         if std::env::var_os("CFGWAL_ALL").is_some() {
             Shares { second: 1, third: 500 }
         } else {
-            Shares { second: 32, third: 4000 }
+            Shares { second: 48, third: 4000 }
         }
     }
 }

@@ -22,6 +22,8 @@ enum What {
     Edit,
     Compact,
     Materialise,
+    /// Opens the journal once more, and closes that again.
+    Open,
 }
 
 /// What happens at a call of the last turn.
@@ -56,14 +58,15 @@ impl fmt::Display for Turns {
             What::Edit => 'e',
             What::Compact => 'c',
             What::Materialise => 'm',
+            What::Open => 'o',
         };
         self.0.iter().try_for_each(|(who, what)| write!(out, "{who}{}", letter(*what)))
     }
 }
 
 fn all_turns(most: usize) -> Vec<Turns> {
-    let letters =
-        [0, 1].into_iter().flat_map(|who| [What::Edit, What::Compact, What::Materialise].map(|what| (who, what)));
+    let whats = [What::Edit, What::Compact, What::Materialise, What::Open];
+    let letters = [0, 1].into_iter().flat_map(|who| whats.map(|what| (who, what)));
     let letters: Vec<_> = letters.collect();
     let mut all: Vec<Turns> = vec![Turns(Vec::new())];
     let mut from = 0;
@@ -144,6 +147,7 @@ impl World {
             }
             What::Compact => journal.compact().map(|(_, status)| status),
             What::Materialise => journal.materialise(),
+            What::Open => open(&self.processes[who]).and_then(Journal::close),
         };
         match status {
             Ok(FileStatus::Current { revision }) => {
@@ -228,7 +232,7 @@ fn explore_one(turns: &Turns, trouble: Trouble, nth: u64, known: &Arc<Known>) ->
     let process = world.processes[who].clone();
     process.set_plan(FaultPlan::new());
     let mut tally = Tally { runs: 1, ..Tally::default() };
-    let is_cut = nth.is_multiple_of(8);
+    let is_cut = nth % 16 == 0;
     match trouble {
         Trouble::Cut => {
             let (seen_by, known, inside) = (world.clone(), known.clone(), place.clone());
@@ -254,8 +258,9 @@ fn explore_one(turns: &Turns, trouble: Trouble, nth: u64, known: &Arc<Known>) ->
             let (other, inside) = (world.clone(), place.clone());
             process.observe(move |seen| {
                 if seen.number == nth {
-                    other.act(1 - who, What::Edit, &inside);
-                    other.act(1 - who, What::Compact, &inside);
+                    for what in [What::Edit, What::Open, What::Compact] {
+                        other.act(1 - who, what, &inside);
+                    }
                 }
             });
             world.act(who, what, &place);
