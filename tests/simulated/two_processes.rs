@@ -140,8 +140,7 @@ impl World {
                     Ok(_) => counts.acknowledged[who] += 1,
                     // A dead process cannot be told anything.
                     Err(Error::NotApplied(_)) if !self.processes[who].is_dead() => counts.begun[who] -= 1,
-                    Err(Error::Damaged(damage)) => panic!("{place}: {damage}"),
-                    Err(_) => {}
+                    Err(error) => refuse_to_believe(&error, place),
                 }
                 return;
             }
@@ -154,8 +153,8 @@ impl World {
                 let shown = &mut self.counts.lock().unwrap().shown;
                 *shown = (*shown).max(Some(revision));
             }
-            Err(Error::Damaged(damage)) => panic!("{place}: {damage}"),
-            _ => {}
+            Ok(FileStatus::Behind { .. }) => {}
+            Err(error) => refuse_to_believe(&error, place),
         }
     }
 
@@ -196,6 +195,18 @@ impl World {
 
     fn end(self) {
         self.processes.iter().for_each(Process::kill);
+    }
+}
+
+/// What no trouble of another process may lead to: damage, and files that vanish under the hands of whoever makes them.
+fn refuse_to_believe(error: &Error, place: &str) {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inside) = cause {
+        let found = inside.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        assert_ne!(found, Some(std::io::ErrorKind::NotFound), "{place}: {error}");
+        let is_damage = inside.downcast_ref::<Error>().is_some_and(|error| matches!(error, Error::Damaged(_)));
+        assert!(!is_damage, "{place}: {error}");
+        cause = inside.source();
     }
 }
 
