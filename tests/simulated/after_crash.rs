@@ -299,7 +299,7 @@ pub(crate) fn crash_meanwhile(disk: &Disk, process: &Process, truth: Truth, plac
     let (known, key) = (Known::default(), truth.key());
     let mut last = None;
     process.observe(move |seen| {
-        if last.replace(disk.generation()) == Some(disk.generation()) {
+        if last.replace(disk.generation()) == Some(disk.generation()) || std::thread::panicking() {
             return;
         }
         for image in disk.crash_images(&FEW) {
