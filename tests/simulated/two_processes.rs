@@ -241,7 +241,7 @@ fn explore_one(turns: &Turns, trouble: Trouble, nth: u64, known: &Arc<Known>) ->
     let process = world.processes[who].clone();
     process.set_plan(FaultPlan::new());
     let mut tally = Tally { runs: 1, ..Tally::default() };
-    let is_cut = nth % 16 == 0;
+    let is_cut = nth.is_multiple_of(16);
     match trouble {
         Trouble::Cut => {
             let (seen_by, known, inside) = (world.clone(), known.clone(), place.clone());
