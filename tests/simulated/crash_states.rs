@@ -97,7 +97,8 @@ pub(crate) fn run(sequence: &Sequence, look: impl FnMut(&Disk, &Truth, u64) + Se
         process.observe(move |seen| {
             let truth = truth.lock().unwrap().clone();
             let now = (disk.generation(), truth.acknowledged, truth.shown);
-            if last.replace(now) != Some(now) {
+            // What is dropped after a failure must not fail as well.
+            if last.replace(now) != Some(now) && !std::thread::panicking() {
                 look.lock().unwrap()(&disk, &truth, seen.number);
             }
         });

@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex};
 
 use cfgwal::sim::{Disk, DiskImage};
-use cfgwal::{Journal, RecoverOptions};
+use cfgwal::{Error, Journal, Op, RecoverOptions};
 
-use crate::after_crash::{At, FEW, FILE, Known, Tally, Truth, boot, open, options};
+use crate::after_crash::{At, FEW, FILE, Known, Tally, Truth, boot, open, options, timeless_disk};
 use crate::crash_states::{Place, Sequence, chunks, each_crash, length_or, on_all_cores, replay, sequences};
 
 /// Of so many images one is chosen, by what is in it.
@@ -26,7 +26,7 @@ impl Shares {
         if std::env::var_os("CFGWAL_ALL").is_some() {
             Shares { second: 1, third: 500 }
         } else {
-            Shares { second: 32, third: 4000 }
+            Shares { second: 48, third: 4000 }
         }
     }
 }
@@ -41,7 +41,7 @@ fn recover(image: &DiskImage, mut look: impl FnMut(&Disk, u64) + Send + 'static)
         let (disk, look) = (disk.clone(), look.clone());
         let mut last = None;
         process.observe(move |seen| {
-            if last.replace(disk.generation()) != Some(disk.generation()) {
+            if last.replace(disk.generation()) != Some(disk.generation()) && !std::thread::panicking() {
                 look.lock().unwrap()(&disk, seen.number);
             }
         });
@@ -162,6 +162,68 @@ fn recovery_can_be_cut_short_at_any_call_and_comes_to_the_same_state() {
          operations were recovered",
         tally.again, tally.continued, tally.booted
     );
+}
+
+/// Giving up damaged records is a recovery as well: until it is done the store is as damaged as before, then it is sound.
+#[test]
+fn giving_up_damaged_records_can_be_cut_short_at_any_call() {
+    let disk = timeless_disk();
+    let process = disk.process();
+    let journal = open(&process).unwrap();
+    for n in 1..=4 {
+        journal.append(Op::set("a", n)).unwrap();
+        if n == 2 {
+            journal.compact().unwrap();
+        }
+    }
+    // Numbers go on above every one that was ever given.
+    let kept = At { revision: 4, state: r#"{"a":2}"#.into() };
+    process.kill();
+    let segment = format!("{FILE}.cfgwal/wal-0000000000000002");
+    let mut bytes = disk.image().read(&segment).unwrap();
+    bytes[4096 + 50] ^= 1;
+    let damaged = disk.image().with_file(&segment, bytes);
+
+    let mut give_up = RecoverOptions::default();
+    give_up.accept_loss = true;
+    let watched = Disk::from_image(&damaged);
+    let process = watched.process();
+    let (inside, again) = (watched.clone(), give_up.clone());
+    let seen = Arc::new(Mutex::new((0, 0)));
+    let counted = seen.clone();
+    let look = Arc::new(Mutex::new(move |call| {
+        for image in inside.crash_images(&FEW) {
+            let place = format!("before call {call}, state {}", image.id());
+            let process = Disk::from_image(&image).process();
+            let is_done = match open(&process) {
+                Ok(_) => true,
+                Err(Error::Damaged(_)) => false,
+                Err(error) => panic!("{place}: {error}"),
+            };
+            if !is_done {
+                let given_up = Journal::recover_seated(options(&process), FILE, &again);
+                given_up.unwrap_or_else(|error| panic!("{place}, given up again: {error}"));
+            }
+            let journal = open(&process).unwrap_or_else(|error| panic!("{place}, and again: {error}"));
+            assert_eq!(At::of(&journal), kept, "{place}");
+            journal.append(Op::set("b", 1)).unwrap_or_else(|error| panic!("{place}, to append: {error}"));
+            let mut seen = counted.lock().unwrap();
+            *seen = if is_done { (seen.0, seen.1 + 1) } else { (seen.0 + 1, seen.1) };
+            process.kill();
+        }
+    }));
+    let watch = look.clone();
+    process.observe(move |call| {
+        if !std::thread::panicking() {
+            watch.lock().unwrap()(call.number);
+        }
+    });
+    Journal::recover_seated(options(&process), FILE, &give_up).unwrap();
+    look.lock().unwrap()(process.calls() + 1);
+    let (damaged, sound) = *seen.lock().unwrap();
+    println!("{damaged} crash states as damaged as before, {sound} sound ones");
+    assert!(damaged > 20 && sound > 20);
+    process.kill();
 }
 
 #[test]

@@ -208,7 +208,7 @@ pub(crate) struct Effort {
 
 impl Effort {
     /// What `cargo test` has time for.
-    pub(crate) const SHORT: Effort = Effort { all: 729, pairs: 96, opened: 1000 };
+    pub(crate) const SHORT: Effort = Effort { all: 729, pairs: 200, opened: 2000 };
     pub(crate) const LONG: Effort = Effort { all: 6561, pairs: 300, opened: 200 };
 }
 

@@ -22,6 +22,8 @@ enum What {
     Edit,
     Compact,
     Materialise,
+    /// Opens the journal once more, and closes that again.
+    Open,
 }
 
 /// What happens at a call of the last turn.
@@ -56,14 +58,15 @@ impl fmt::Display for Turns {
             What::Edit => 'e',
             What::Compact => 'c',
             What::Materialise => 'm',
+            What::Open => 'o',
         };
         self.0.iter().try_for_each(|(who, what)| write!(out, "{who}{}", letter(*what)))
     }
 }
 
 fn all_turns(most: usize) -> Vec<Turns> {
-    let letters =
-        [0, 1].into_iter().flat_map(|who| [What::Edit, What::Compact, What::Materialise].map(|what| (who, what)));
+    let whats = [What::Edit, What::Compact, What::Materialise, What::Open];
+    let letters = [0, 1].into_iter().flat_map(|who| whats.map(|what| (who, what)));
     let letters: Vec<_> = letters.collect();
     let mut all: Vec<Turns> = vec![Turns(Vec::new())];
     let mut from = 0;
@@ -137,21 +140,21 @@ impl World {
                     Ok(_) => counts.acknowledged[who] += 1,
                     // A dead process cannot be told anything.
                     Err(Error::NotApplied(_)) if !self.processes[who].is_dead() => counts.begun[who] -= 1,
-                    Err(Error::Damaged(damage)) => panic!("{place}: {damage}"),
-                    Err(_) => {}
+                    Err(error) => refuse_to_believe(&error, place),
                 }
                 return;
             }
             What::Compact => journal.compact().map(|(_, status)| status),
             What::Materialise => journal.materialise(),
+            What::Open => open(&self.processes[who]).and_then(Journal::close),
         };
         match status {
             Ok(FileStatus::Current { revision }) => {
                 let shown = &mut self.counts.lock().unwrap().shown;
                 *shown = (*shown).max(Some(revision));
             }
-            Err(Error::Damaged(damage)) => panic!("{place}: {damage}"),
-            _ => {}
+            Ok(FileStatus::Behind { .. }) => {}
+            Err(error) => refuse_to_believe(&error, place),
         }
     }
 
@@ -195,6 +198,16 @@ impl World {
     }
 }
 
+/// What no trouble of another process may lead to: damage, and files that vanish under the hands of whoever makes them.
+fn refuse_to_believe(error: &Error, place: &str) {
+    match error {
+        Error::NotApplied(inside) | Error::OutcomeUnknown(inside) => refuse_to_believe(inside, place),
+        Error::Io { source, .. } => assert_ne!(source.kind(), std::io::ErrorKind::NotFound, "{place}: {error}"),
+        Error::Damaged(_) => panic!("{place}: {error}"),
+        _ => {}
+    }
+}
+
 /// A world before the last turn, and who takes that.
 fn before_last(turns: &Turns) -> (World, usize, What) {
     let world = World::new();
@@ -228,14 +241,14 @@ fn explore_one(turns: &Turns, trouble: Trouble, nth: u64, known: &Arc<Known>) ->
     let process = world.processes[who].clone();
     process.set_plan(FaultPlan::new());
     let mut tally = Tally { runs: 1, ..Tally::default() };
-    let is_cut = nth.is_multiple_of(8);
+    let is_cut = nth.is_multiple_of(16);
     match trouble {
         Trouble::Cut => {
             let (seen_by, known, inside) = (world.clone(), known.clone(), place.clone());
             let counted = Arc::new(Mutex::new(Tally::default()));
             let count = counted.clone();
             process.observe(move |seen| {
-                if seen.number == nth {
+                if seen.number == nth && !std::thread::panicking() {
                     *count.lock().unwrap() += seen_by.cut(&known, &Limits::chunk(64), &inside);
                 }
             });
@@ -253,9 +266,10 @@ fn explore_one(turns: &Turns, trouble: Trouble, nth: u64, known: &Arc<Known>) ->
         Trouble::Suspended => {
             let (other, inside) = (world.clone(), place.clone());
             process.observe(move |seen| {
-                if seen.number == nth {
-                    other.act(1 - who, What::Edit, &inside);
-                    other.act(1 - who, What::Compact, &inside);
+                if seen.number == nth && !std::thread::panicking() {
+                    for what in [What::Edit, What::Open, What::Compact] {
+                        other.act(1 - who, what, &inside);
+                    }
                 }
             });
             world.act(who, what, &place);
@@ -317,6 +331,67 @@ fn two_processes_lose_nothing_whatever_happens_to_one_of_them() {
          them distinct, and {} while the other went on",
         tally.runs, tally.states, tally.distinct, tally.again
     );
+}
+
+/// Whoever makes the journal dies at any call of that, or stands still meanwhile: another one makes it, or finds it, and what that
+/// one is told to be safe is safe.
+#[test]
+fn a_journal_whose_maker_dies_or_lags_is_as_good_as_any() {
+    let maker = timeless_disk().process();
+    let made = open(&maker).unwrap();
+    let calls = maker.calls();
+    drop(made);
+    let mut states = 0;
+    for nth in 1..=calls {
+        for is_killed in [true, false] {
+            let place = format!("the maker {} call {nth}", if is_killed { "dies at" } else { "lags before" });
+            let disk = timeless_disk();
+            let (maker, other) = (disk.process(), disk.process());
+            let found = Arc::new(Mutex::new(None));
+            let work = {
+                let (disk, other, found, place) = (disk.clone(), other.clone(), found.clone(), place.clone());
+                move || {
+                    let journal = open(&other).unwrap_or_else(|error| panic!("{place}: {error}"));
+                    match journal.append(Op::set("a", 1)) {
+                        Ok(_) => {}
+                        // The maker holds the lock until it is done.
+                        Err(Error::NotApplied(why)) if !is_killed && matches!(*why, Error::Locked { .. }) => {}
+                        Err(error) => panic!("{place}: {error}"),
+                    }
+                    let kept = At::of(&journal);
+                    let truth = Truth { acknowledged: kept.revision, history: vec![kept], shown: None };
+                    let known = Known::default();
+                    for image in disk.crash_images(&FEW) {
+                        let place = || format!("{place}, state {}", image.id());
+                        boot_if_new(&image, &truth, 0, &known, &place);
+                        states += 1;
+                    }
+                    *found.lock().unwrap() = Some((truth.acknowledged, journal, states));
+                }
+            };
+            let mut work = Some(work);
+            if is_killed {
+                maker.set_plan(FaultPlan::new().kill_in_write(nth, 5));
+                drop(open(&maker));
+                work.take().expect("nobody was here")();
+            } else {
+                maker.observe(move |seen| {
+                    if seen.number == nth && !std::thread::panicking() {
+                        work.take().expect("a call has one number")();
+                    }
+                });
+                let late = open(&maker).unwrap_or_else(|error| panic!("{place}: {error}"));
+                let kept = found.lock().unwrap().as_ref().expect("the other was at work").0;
+                assert_eq!(At::of(&late).revision, kept, "{place}");
+                late.append(Op::set("b", 1)).unwrap_or_else(|error| panic!("{place}: {error}"));
+                maker.observe(|_| ());
+                maker.kill();
+            }
+            states = found.lock().unwrap().take().expect("the other was at work").2;
+            other.kill();
+        }
+    }
+    println!("{states} crash states after a journal's maker died or lagged at each of {calls} calls");
 }
 
 #[test]

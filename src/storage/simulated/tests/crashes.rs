@@ -51,6 +51,44 @@ fn every_state_comes_once_and_again_by_its_id() -> Tested {
 }
 
 #[test]
+fn a_file_with_many_chunks_pending_is_cut_into_larger_ones() -> Tested {
+    let (disk, process) = machine();
+    let file = durable(&process, "/f", &[0; 4096])?;
+    write_full(&*file, &[7; 4096], 0)?;
+    let limits = Limits { most_chunks: 4, all_patterns: 1 << 20, ..Limits::chunk(8) };
+    // Four chunks of a kilobyte: old, new, or garbage; what was torn to zeros is old here.
+    assert_eq!(disk.crash_images(&limits).count(), 3_usize.pow(4));
+    for image in disk.crash_images(&limits) {
+        let id: StateId = image.id().to_string().parse()?;
+        assert_eq!(disk.crash_image(&id).ok_or("no such state")?.hash(), image.hash());
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_removed_without_a_look_at_it_counts_as_discarded() -> Tested {
+    let (disk, process) = machine();
+    for name in ["/looked-at", "/opened", "/kept", "/gone"] {
+        durable(&process, name, name.as_bytes())?;
+    }
+    let image = disk.image();
+    let disk = Disk::from_image(&image);
+    let process = disk.process();
+    process.stat(Path::new("/looked-at"))?;
+    process.open(Path::new("/opened"), Open::Read)?;
+    for name in ["/looked-at", "/opened", "/gone"] {
+        Storage::remove(&process, Path::new(name))?;
+    }
+    let discarded = disk.discarded();
+    assert_eq!(discarded.len(), 1);
+    let others = |image: &DiskImage| (image.names(), image.hash_but_for(&discarded));
+    assert_eq!(others(&image), others(&image.with_file("/gone", b"something else")));
+    assert_ne!(others(&image), others(&image.with_file("/kept", b"something else")));
+    assert_ne!(others(&image), others(&image.without("/gone")));
+    Ok(())
+}
+
+#[test]
 fn the_newest_state_comes_first_and_is_what_is_seen() -> Tested {
     let (disk, process) = busy()?;
     let first = disk.crash_images(&Limits::default()).next().ok_or("no state")?;
