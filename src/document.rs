@@ -16,13 +16,23 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::limits;
+use crate::op::{Op, Refusal};
 use crate::quote::is_treacherous;
 use crate::secret::MASK;
 use crate::value::Value;
 
+#[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
+mod align;
+#[cfg(feature = "csv")]
+mod csv;
+#[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
+mod edit;
 #[cfg(feature = "json")]
 mod json;
 mod secrets;
+
+#[cfg(feature = "csv")]
+pub use csv::Csv;
 
 /// A text format for config files. Each is a feature of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,6 +44,12 @@ pub enum Format {
     /// JSON with comments and trailing commas, as editors and TypeScript read it.
     #[cfg(feature = "json")]
     Jsonc,
+    /// CSV: a header, and rows that are found by the cell in their key column. `#` begins a comment.
+    ///
+    /// A row is an object of strings by the names of the other columns. A cell that is not there and an empty one are
+    /// the same, and a number is written into a cell as its text and read back as a string.
+    #[cfg(feature = "csv")]
+    Csv(Csv),
 }
 
 impl Format {
@@ -59,6 +75,10 @@ impl Format {
             "json" => Some(Format::Json),
             #[cfg(feature = "json")]
             "jsonc" | "code-workspace" => Some(Format::Jsonc),
+            #[cfg(feature = "csv")]
+            "csv" => Some(Format::Csv(Csv::default())),
+            #[cfg(feature = "csv")]
+            "tsv" => Some(Format::Csv(Csv::default().delimiter(b'\t'))),
             _ => None,
         }
     }
@@ -70,6 +90,8 @@ impl Format {
             Format::Json => "json",
             #[cfg(feature = "json")]
             Format::Jsonc => "jsonc",
+            #[cfg(feature = "csv")]
+            Format::Csv(_) => "csv",
         }
     }
 }
@@ -92,6 +114,8 @@ pub fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
     match format {
         #[cfg(feature = "json")]
         Format::Json | Format::Jsonc => json::parse(format, text),
+        #[cfg(feature = "csv")]
+        Format::Csv(csv) => csv::parse(csv, text),
     }
 }
 
@@ -105,6 +129,8 @@ pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Un
     match format {
         #[cfg(feature = "json")]
         Format::Json | Format::Jsonc => json::patch(format, text, target),
+        #[cfg(feature = "csv")]
+        Format::Csv(csv) => csv::patch(csv, text, target),
     }
 }
 
@@ -113,6 +139,39 @@ pub fn render(format: &Format, value: &Value) -> Vec<u8> {
     match format {
         #[cfg(feature = "json")]
         Format::Json | Format::Jsonc => json::render(value),
+        #[cfg(feature = "csv")]
+        Format::Csv(csv) => csv::render(csv, value),
+    }
+}
+
+/// Ops as documents of this format can hold them, or why they cannot: so that what no text can show is refused before
+/// it is done. Costs what the ops cost, so it does not know the text: [`patch`] may still refuse.
+///
+/// # Errors
+/// [`Refusal::Unwritable`], naming the place and what to do instead.
+pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
+    ops.iter_mut().try_for_each(|op| {
+        let admitted = match format {
+            #[cfg(feature = "json")]
+            Format::Json | Format::Jsonc => Ok(()),
+            #[cfg(feature = "csv")]
+            Format::Csv(_) => csv::admit(op),
+        };
+        admitted.map_err(|(path, why)| Refusal::Unwritable { path, why })
+    })
+}
+
+/// `read`, the value of a text that someone changed, with everything that the format cannot tell from `known` taken
+/// from there: what no text can express is no change of that someone's.
+pub(crate) fn in_terms_of(format: &Format, read: Value, known: &Value) -> Value {
+    match format {
+        #[cfg(feature = "json")]
+        Format::Json | Format::Jsonc => {
+            let _ = known;
+            read
+        }
+        #[cfg(feature = "csv")]
+        Format::Csv(_) => csv::in_terms_of(read, known),
     }
 }
 
@@ -253,6 +312,26 @@ fn decode(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
         return Err(Invalid::at(body, 0, "the document is empty"));
     }
     Ok((bom, body))
+}
+
+/// The bytes of a changed text, once it has proven to be no larger than it may be and to stand for what was wanted, read
+/// as anyone else will read it.
+#[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
+fn seal(
+    bom: &[u8],
+    patched: String,
+    prove: impl FnOnce(&str) -> Result<bool, Invalid>,
+) -> Result<Vec<u8>, Unpatchable> {
+    let len = bom.len() + patched.len();
+    if len > limits::RECORD_MAX {
+        let why = format!("the document would have {len} bytes; the limit is {}", limits::RECORD_MAX);
+        return Err(Unpatchable::Unwritable(why));
+    }
+    match prove(&patched) {
+        Ok(true) => Ok([bom, patched.as_bytes()].concat()),
+        Ok(false) => Err(Unpatchable::Unproven("it reads as another value".to_owned())),
+        Err(invalid) => Err(Unpatchable::Unproven(invalid.to_string())),
+    }
 }
 
 fn not_utf8(body: &[u8], at: usize) -> Invalid {

@@ -15,7 +15,7 @@ use crate::document;
 use crate::error::Error;
 use crate::log::{Appended, Log};
 use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
-use crate::op::{Op, Origin, OriginKind, Transaction};
+use crate::op::{Op, Origin, OriginKind, Refusal, Transaction};
 use crate::path::{IntoPath, Path};
 use crate::state::State;
 use crate::value::Value;
@@ -392,13 +392,18 @@ pub(crate) fn preview(
             revision = used.revision;
             used.results.to_vec()
         }
-        None => after.apply(&edit.ops)?.results,
+        None => {
+            let mut ops = edit.ops.clone();
+            document::admit(&config.format, &mut ops)?;
+            after.apply(&ops)?.results
+        }
     };
     let text = config.read()?.map(|text| text.bytes);
     let bytes = match &text {
         None => document::render(&config.format, after.root()),
         Some(text) => document::patch(&config.format, text, after.root()).map_err(|why| match why {
             document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
+            document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
             why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
         })?,
     };
@@ -411,6 +416,7 @@ impl Inner {
         self.log.usable().map_err(|error| Error::NotApplied(Box::new(error)))?;
         transaction.time = self.log.storage.clock_micros();
         transaction.origin = self.origin.clone();
+        document::admit(&self.config.format, &mut transaction.ops)?;
         let mut payload = Vec::new();
         transaction.encode(&mut payload)?;
         Ok(Edit { transaction: Box::new(transaction), payload: payload.into(), expected })

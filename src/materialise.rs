@@ -260,6 +260,9 @@ impl Materialiser<'_> {
         for known in version.texts.iter() {
             bases.push(compact::state_of(self.log, version, known)?);
         }
+        let theirs = bases.iter().fold(theirs, |theirs, base| {
+            State::new(document::in_terms_of(&self.config.format, theirs.root().clone(), base.root()))
+        });
         if bases.is_empty() {
             // No file was ever shown; its text is an edit of nothing.
             return self.record(version, text, hash, hash, State::new(Value::object()), theirs);

@@ -83,6 +83,14 @@ pub enum Refusal {
         /// Where.
         path: Path,
     },
+    /// A value that the config file's format has no way to write.
+    #[error("{} cannot be written: {why}", named(path))]
+    Unwritable {
+        /// Where.
+        path: Path,
+        /// The rule, and what to do instead.
+        why: String,
+    },
     /// A key longer than allowed, in a value or as the idempotency key.
     #[error("a key of {len} bytes is longer than {KEY_MAX}")]
     KeyTooLong {

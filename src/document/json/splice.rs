@@ -13,6 +13,8 @@ use super::layout::{Layout, Style, push_string};
 use super::row::Row;
 use super::tree::{Id, Kind, Tree};
 use crate::document::Unpatchable;
+use crate::document::align::longest_rise;
+use crate::document::edit::{Splice, apply};
 use crate::value::{List, Map, Value};
 
 /// `tree`'s text with the least changes that make it stand for `target`.
@@ -20,31 +22,6 @@ pub(super) fn patch(tree: &Tree<'_>, target: &Value) -> Result<String, Unpatchab
     let mut patcher = Patcher { tree, style: OnceCell::new(), splices: Vec::new() };
     patcher.value(Tree::ROOT, target, None)?;
     apply(tree.text(), 0..tree.text().len(), patcher.splices)
-}
-
-struct Splice {
-    at: Range<usize>,
-    with: String,
-}
-
-/// The part of `text` that `range` says, with the splices in it. Every byte outside of them is copied,
-/// once and in order.
-fn apply(text: &str, range: Range<usize>, mut splices: Vec<Splice>) -> Result<String, Unpatchable> {
-    // Stable, and an insertion comes before the removal of what follows it.
-    splices.sort_by_key(|splice| (splice.at.start, splice.at.end));
-    let grown: usize = splices.iter().map(|splice| splice.with.len()).sum();
-    let mut out = String::with_capacity(range.len() + grown);
-    let mut copied = range.start;
-    for Splice { at, with } in splices {
-        if at.start < copied || at.end > range.end {
-            return Err(Unpatchable::Unproven(format!("two edits meet at byte {}", at.start)));
-        }
-        out.push_str(&text[copied..at.start]);
-        out.push_str(&with);
-        copied = at.end;
-    }
-    out.push_str(&text[copied..range.end]);
-    Ok(out)
 }
 
 /// What becomes of a container's items, in the target's order.
@@ -422,69 +399,4 @@ struct Added {
     any: bool,
     /// The text ends in a comment, so a line break must come next.
     comment: bool,
-}
-
-/// Which of the numbers belong to the longest rising subsequence: items that can stay where they are
-/// while the others move around them.
-fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {
-    // `ends[n]` is the index of the smallest number that a rise of length n + 1 can end with.
-    let mut ends: Vec<usize> = Vec::new();
-    let mut before: Vec<Option<usize>> = vec![None; numbers.len()];
-    for (index, number) in numbers.iter().enumerate() {
-        if number.is_none() {
-            continue;
-        }
-        let length = ends.partition_point(|&end| numbers[end] < *number);
-        before[index] = length.checked_sub(1).map(|shorter| ends[shorter]);
-        if length == ends.len() {
-            ends.push(index);
-        } else {
-            ends[length] = index;
-        }
-    }
-    let mut rises = vec![false; numbers.len()];
-    let mut next = ends.last().copied();
-    while let Some(index) = next {
-        rises[index] = true;
-        next = before[index];
-    }
-    rises
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn applied(edits: &[(Range<usize>, &str)]) -> Option<String> {
-        let splices = edits.iter().map(|(at, with)| Splice { at: at.clone(), with: (*with).to_owned() });
-        apply("0123456789", 1..9, splices.collect()).ok()
-    }
-
-    #[test]
-    fn edits_land_in_order_and_all_else_is_copied() {
-        assert_eq!(applied(&[]).as_deref(), Some("12345678"));
-        assert_eq!(applied(&[(5..7, ""), (2..3, "ab"), (5..5, "x"), (5..5, "y")]).as_deref(), Some("1ab34xy78"));
-    }
-
-    #[test]
-    fn edits_that_meet_or_leave_the_range_are_refused() {
-        for edits in [&[(2..4, ""), (3..5, "")][..], &[(2..6, ""), (3..3, "x")], &[(8..10, "")], &[(0..1, "")]] {
-            assert_eq!(applied(edits), None, "{edits:?}");
-        }
-    }
-
-    #[test]
-    fn the_longest_rise_stays() {
-        let stays = |numbers: &[i64]| -> Vec<i64> {
-            // Negative: nothing there before.
-            let found: Vec<Option<usize>> = numbers.iter().map(|&number| usize::try_from(number).ok()).collect();
-            numbers.iter().zip(longest_rise(&found)).filter(|(_, stays)| *stays).map(|(number, _)| *number).collect()
-        };
-        assert!(stays(&[]).is_empty());
-        assert_eq!(stays(&[-1, 0, -1, 1, 2]), [0, 1, 2]);
-        assert_eq!(stays(&[4, 0, 1, 2, 3]), [0, 1, 2, 3]);
-        assert_eq!(stays(&[1, 2, 3, 4, 0]), [1, 2, 3, 4]);
-        assert_eq!(stays(&[2, 0, 3, 1, 4]).len(), 3);
-        assert_eq!(stays(&[3, 2, 1, 0]).len(), 1);
-    }
 }

@@ -1,0 +1,204 @@
+//! CSV: a header, and rows that each have a key.
+//!
+//! ```text
+//! # comment                    {
+//! id,pair,on            ─▶       "a1": {"pair": "BTC/EUR", "on": "true"},
+//! a1,BTC/EUR,true                "a2": {"pair": "a \"b\"", "on": ""}
+//! a2,"a ""b""",                }
+//! ```
+//!
+//! Every cell is text; what an op brings as a number or a boolean is written down as its text
+//! ([`admit`]). The key is not repeated inside its row, so that a row is renamed by moving it. The
+//! format cannot tell an absent cell from an empty one, nor the order of the cells of a row from that
+//! of the header; the order of rows counts.
+//!
+//! `scan` reads a text into spans, `splice` says which bytes to replace.
+
+mod scan;
+mod splice;
+
+use std::borrow::Cow;
+
+use super::{Invalid, Unpatchable, decode, seal};
+use crate::op::Op;
+use crate::path::Path;
+use crate::value::{Map, Value};
+use scan::Table;
+use splice::{Spelling, spell};
+
+/// How a CSV file is to be read: `Csv::default().key("name").delimiter(b';')`.
+///
+/// The config is an object of rows by their keys, and each row is an object of strings by the names of the other columns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Csv {
+    key: Option<String>,
+    delimiter: u8,
+}
+
+impl Default for Csv {
+    fn default() -> Csv {
+        Csv { key: None, delimiter: b',' }
+    }
+}
+
+impl Csv {
+    /// The column whose cells are the keys of the rows. Without it that is `id` if there is such a column, else the first.
+    #[must_use]
+    pub fn key(self, column: impl Into<String>) -> Csv {
+        Csv { key: Some(column.into()), ..self }
+    }
+
+    /// What stands between two cells, a comma if nothing is said. An ASCII character that has no other meaning in CSV.
+    ///
+    /// # Panics
+    /// If it is a quote, `#`, a line break, or not ASCII.
+    #[must_use]
+    pub fn delimiter(self, delimiter: u8) -> Csv {
+        assert!(
+            delimiter.is_ascii() && !b"\"#\r\n\0".contains(&delimiter),
+            "no delimiter: {}",
+            delimiter.escape_ascii()
+        );
+        Csv { delimiter, ..self }
+    }
+}
+
+/// The column of the keys in a new file, unless one is chosen.
+const KEY: &str = "id";
+
+pub(super) fn parse(csv: &Csv, text: &[u8]) -> Result<Value, Invalid> {
+    let (_, body) = decode(text)?;
+    Ok(Table::parse(csv, body)?.value())
+}
+
+pub(super) fn patch(csv: &Csv, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
+    let (bom, body) = decode(text)?;
+    let table = Table::parse(csv, body)?;
+    let patched = splice::patch(&table, target)?;
+    seal(bom, patched, |patched| match Table::parse(csv, patched) {
+        Ok(again) => Ok(splice::stands_for(&again, target)),
+        Err(invalid) => Err(invalid),
+    })
+}
+
+pub(super) fn render(csv: &Csv, value: &Value) -> Vec<u8> {
+    let key = csv.key.as_deref().unwrap_or(KEY);
+    let rows = || value.as_object().into_iter().flat_map(Map::iter);
+    let mut columns = vec![key];
+    let mut known = std::collections::HashSet::from([key]);
+    for name in rows().filter_map(|(_, row)| row.as_object()).flat_map(Map::keys) {
+        if known.insert(name) {
+            columns.push(name);
+        }
+    }
+    let mut out = String::new();
+    let plain = Spelling { delimiter: csv.delimiter, columns: columns.len() };
+    let mut line = |cells: &mut dyn Iterator<Item = Cow<'_, str>>| {
+        for (at, cell) in cells.enumerate() {
+            if at > 0 {
+                out.push(char::from(csv.delimiter));
+            }
+            spell(&mut out, &cell, at, false, plain);
+        }
+        out.push('\n');
+    };
+    line(&mut columns.iter().map(|&name| name.into()));
+    for (name, row) in rows() {
+        let cell = |column: &str| row.as_object().and_then(|row| row.get(column)).and_then(text_of).unwrap_or_default();
+        line(&mut columns.iter().enumerate().map(|(at, column)| if at == 0 { name.into() } else { cell(column) }));
+    }
+    out.into_bytes()
+}
+
+/// A scalar as a cell shows it; `None` for what no cell can show.
+fn text_of(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some((&**text).into()),
+        Value::Number(number) => Some(number.text()),
+        Value::Bool(bool) => Some(if *bool { "true" } else { "false" }.into()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The op as the cells will show it, or why none can.
+pub(super) fn admit(op: &mut Op) -> Result<(), (Path, String)> {
+    let cells_are_text = "a cell of CSV is text, so nothing can be added to it or inside of it; set the whole cell";
+    match op {
+        Op::Set { path, value } | Op::Insert { path, value } | Op::Place { path, value, .. } => {
+            as_text(path, value, false)
+        }
+        Op::Merge { path, value } => as_text(path, value, true),
+        Op::Test { path, expected: Some(value) } => {
+            // What cannot be there is for the test to find.
+            let _ = as_text(path, value, false);
+            Ok(())
+        }
+        Op::Increment { path, .. } | Op::Push { path, .. } => Err((path.clone(), cells_are_text.to_owned())),
+        Op::Move { from, to } if from.len() != to.len() => {
+            Err((to.clone(), "a row of CSV can only become another row, and a cell another cell".to_owned()))
+        }
+        Op::Test { .. } | Op::Remove { .. } | Op::Move { .. } | Op::Invalid(_) => Ok(()),
+    }
+}
+
+/// Makes the scalars in a value for this path texts. In a merge, null removes.
+fn as_text(path: &Path, value: &mut Value, merge: bool) -> Result<(), (Path, String)> {
+    let refuse = |why: &str| Err((path.clone(), why.to_owned()));
+    match (path.len(), &mut *value) {
+        (_, Value::Null) if merge => Ok(()),
+        (0 | 1, Value::Object(map)) => {
+            let mut texts = Map::new();
+            for (key, value) in map.entries() {
+                let mut value = value.clone();
+                as_text(&path.join(key.clone()), &mut value, merge)?;
+                texts.insert(key.clone(), value);
+            }
+            *map = texts;
+            Ok(())
+        }
+        (0, _) => refuse("CSV holds rows by their keys, so the config must be an object of rows"),
+        (1, _) => refuse("a row of CSV must be an object of cells by column"),
+        (2, Value::Null) => refuse("CSV has no null; set an empty string"),
+        (2, Value::Array(_) | Value::Object(_)) => refuse("a cell of CSV holds one text, no array and no object"),
+        (2, scalar) => {
+            if let Some(text) = text_of(scalar) {
+                *scalar = Value::from(text.as_ref());
+            }
+            Ok(())
+        }
+        _ => refuse("a cell of CSV has nothing inside; a path has a row's key and a column"),
+    }
+}
+
+/// `read`, with what this format cannot tell from `known` taken from there.
+pub(super) fn in_terms_of(read: Value, known: &Value) -> Value {
+    let (Value::Object(rows), Value::Object(known)) = (&read, known) else { return read };
+    let row = |key: &std::sync::Arc<str>, row: &Value| match (row, known.get(key)) {
+        (Value::Object(row), Some(Value::Object(known))) => Value::Object(row_in_terms_of(key, row, known)),
+        (row, _) => row.clone(),
+    };
+    Value::Object(rows.entries().map(|(key, value)| (key.clone(), row(key, value))).collect())
+}
+
+fn row_in_terms_of(key: &str, row: &Map, known: &Map) -> Map {
+    let same = |name: &str, cell: &Value, value: &Value| match row.get(name) {
+        Some(_) => text_of(cell) == text_of(value),
+        // The key may stand inside its row, too.
+        None => text_of(value).as_deref() == Some(key),
+    };
+    let mut out = Map::new();
+    for (name, value) in known.entries() {
+        let cell = row.get(name).cloned().unwrap_or_default();
+        match (same(name, &cell, value), row.contains(name)) {
+            (true, _) => drop(out.insert(name.clone(), value.clone())),
+            (false, true) => drop(out.insert(name.clone(), cell)),
+            (false, false) => {}
+        }
+    }
+    for (name, cell) in row.entries() {
+        if !known.contains(name) && cell.as_str() != Some("") {
+            out.insert(name.clone(), cell.clone());
+        }
+    }
+    if out == *known { known.clone() } else { out }
+}
