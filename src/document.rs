@@ -96,6 +96,65 @@ impl Format {
     }
 }
 
+impl Format {
+    /// The format of this [name](Format::name).
+    pub fn named(name: &str) -> Option<Format> {
+        match name {
+            #[cfg(feature = "json")]
+            "json" => Some(Format::Json),
+            #[cfg(feature = "json")]
+            "jsonc" => Some(Format::Jsonc),
+            #[cfg(feature = "csv")]
+            "csv" => Some(Format::Csv(Csv::default())),
+            _ => None,
+        }
+    }
+
+    /// What was chosen beyond the format itself, by name.
+    pub(crate) fn choices(&self) -> Vec<(&'static str, String)> {
+        match self {
+            #[cfg(feature = "csv")]
+            Format::Csv(csv) => csv.choices(),
+            #[allow(unreachable_patterns, reason = "which formats there are depends on features")]
+            _ => Vec::new(),
+        }
+    }
+
+    /// Make a choice by its name; `false`: there is nothing of the kind to choose.
+    pub(crate) fn choose(&mut self, name: &str, value: &str) -> bool {
+        match self {
+            #[cfg(feature = "csv")]
+            Format::Csv(csv) => csv.choose(name, value),
+            #[allow(unreachable_patterns, reason = "which formats there are depends on features")]
+            _ => {
+                let _ = (name, value);
+                false
+            }
+        }
+    }
+
+    /// This format, with whatever it would otherwise find out anew from each text decided by this one.
+    pub(crate) fn decided_by(&self, text: &[u8]) -> Format {
+        match self {
+            #[cfg(feature = "csv")]
+            Format::Csv(csv) => Format::Csv(csv::decided_by(csv, text)),
+            #[allow(unreachable_patterns, reason = "which formats there are depends on features")]
+            other => {
+                let _ = text;
+                other.clone()
+            }
+        }
+    }
+}
+
+/// The name, and what was chosen beyond it: `csv, key "id", delimiter ","`.
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        self.choices().iter().try_for_each(|(name, value)| write!(f, ", {name} {}", Value::from(value.as_str())))
+    }
+}
+
 /// Whether this `.json` file is one of those whose programs take comments.
 #[cfg(feature = "json")]
 fn reads_comments(path: &Path) -> bool {
@@ -172,6 +231,19 @@ pub(crate) fn in_terms_of(format: &Format, read: Value, known: &Value) -> Value 
         }
         #[cfg(feature = "csv")]
         Format::Csv(_) => csv::in_terms_of(read, known),
+    }
+}
+
+/// `value` as a text of this format can hold it: a number in a cell of CSV is its text.
+///
+/// # Errors
+/// [`Unpatchable::Unwritable`]: what cannot be held, and why.
+pub fn writable(format: &Format, value: &Value) -> Result<Value, Unpatchable> {
+    let mut ops = [Op::Set { path: crate::path::Path::root(), value: value.clone() }];
+    admit(format, &mut ops).map_err(|refusal| Unpatchable::Unwritable(refusal.to_string()))?;
+    match ops {
+        [Op::Set { value, .. }] => Ok(value),
+        _ => Ok(value.clone()),
     }
 }
 

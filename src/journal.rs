@@ -179,7 +179,7 @@ impl Journal {
 
     fn open_with(options: Options, path: &FilePath) -> Result<Journal, Error> {
         let storage = options.storage.clone();
-        let config = ConfigFile::resolve(storage.clone(), path, options.format.clone())?;
+        let mut config = ConfigFile::resolve(storage.clone(), path, options.format.clone())?;
         if !options.foreign
             && let Some(name) = storage.foreign(config.parent()).map_err(Error::io("look at", config.parent()))?
         {
@@ -193,7 +193,7 @@ impl Journal {
         let dir = config.journal();
         let command = options.command.clone().unwrap_or_else(command_line);
         if !config.has_journal()? {
-            birth::bear(&config, &dir, options.create)?;
+            config.format = birth::bear(&config, &dir, options.create)?;
         }
         let log = Log::open(storage.clone(), &dir, &command, options.lock_timeout)?;
         let origin = Origin { program: command, pid: storage.pid(), host: host_name(), kind: OriginKind::Program };

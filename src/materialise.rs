@@ -26,6 +26,7 @@ use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
 use crate::value::Value;
 use crate::version::{How, Showing, Version};
 
+pub(crate) mod chosen;
 mod file;
 mod in_place;
 mod reconcile;

@@ -54,12 +54,37 @@ impl Csv {
     /// If it is a quote, `#`, a line break, or not ASCII.
     #[must_use]
     pub fn delimiter(self, delimiter: u8) -> Csv {
-        assert!(
-            delimiter.is_ascii() && !b"\"#\r\n\0".contains(&delimiter),
-            "no delimiter: {}",
-            delimiter.escape_ascii()
-        );
+        assert!(is_delimiter(delimiter), "no delimiter: {}", delimiter.escape_ascii());
         Csv { delimiter, ..self }
+    }
+}
+
+impl Csv {
+    pub(super) fn choices(&self) -> Vec<(&'static str, String)> {
+        let delimiter = [("delimiter", char::from(self.delimiter).to_string())];
+        self.key.iter().map(|key| ("key", key.clone())).chain(delimiter).collect()
+    }
+
+    pub(super) fn choose(&mut self, name: &str, value: &str) -> bool {
+        match (name, value.as_bytes()) {
+            ("key", _) => self.key = Some(value.to_owned()),
+            ("delimiter", [delimiter]) if is_delimiter(*delimiter) => self.delimiter = *delimiter,
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn is_delimiter(byte: u8) -> bool {
+    byte.is_ascii() && !b"\"#\r\n\0".contains(&byte)
+}
+
+/// The key column that `text` has: from now on it is that one, whatever columns come.
+pub(super) fn decided_by(csv: &Csv, text: &[u8]) -> Csv {
+    let table = decode(text).and_then(|(_, body)| Table::parse(csv, body).map(|table| table.key_name().to_owned()));
+    match table {
+        Ok(key) if csv.key.is_none() => csv.clone().key(key),
+        _ => csv.clone(),
     }
 }
 

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::document;
+use crate::document::{self, Format};
 use crate::error::Error;
 use crate::log::ZEROS_FIRST;
-use crate::materialise::ConfigFile;
+use crate::materialise::{ConfigFile, chosen};
 use crate::note::hash_text;
 use crate::recovery;
 use crate::segment::{Header, Segment};
@@ -18,7 +18,9 @@ use crate::version::{KnownText, StandsFor, Version};
 use crate::watermark::{self, Reached, Watermark};
 
 /// Make the journal of a config file: of its text, or of nothing if there is no file. Somebody else who is quicker wins.
-pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<(), Error> {
+///
+/// What decides how the file is read, and is not said by its name, is written down with it: the format from here on.
+pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<Format, Error> {
     let storage = &*config.storage;
     let text = config.read()?;
     if text.is_none() && !create {
@@ -29,7 +31,9 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<(), 
     let store = random()?;
     let mut version = recovery::empty_version();
     let mut shown = None;
+    let mut format = config.format.clone();
     if let Some(text) = text {
+        format = format.decided_by(&text.bytes);
         let value = document::parse(&config.format, &text.bytes)
             .map_err(|invalid| Error::Invalid { path: config.path.clone(), invalid })?;
         version.state = State::new(value);
@@ -38,7 +42,10 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<(), 
         shown = String::from_utf8(text.bytes).ok();
     }
     let (temporary, _at_work) = begin(storage, dir)?;
-    let built = build(storage, &temporary, store, &version, shown.as_deref(), random()?);
+    let written_down = (Format::of(&config.path).as_ref() != Some(&format)).then(|| chosen::text(&format));
+    let built = keep(storage, &temporary, ".gitignore", "*\n")
+        .and_then(|()| written_down.map_or(Ok(()), |text| keep(storage, &temporary, chosen::NAME, &text)))
+        .and_then(|()| build(storage, &temporary, store, &version, shown.as_deref(), random()?));
     let named = built.and_then(|()| match storage.rename(&temporary, dir, Rename::Keep) {
         Ok(()) => storage::sync_dir(storage, parent).map_err(Error::io("sync", parent)).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -48,7 +55,18 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<(), 
         remove_tree(storage, &temporary);
     }
     sweep(storage, dir, parent);
-    named.map(drop)
+    match named? {
+        true => Ok(format),
+        // Whoever was quicker may have chosen another one.
+        false => Ok(chosen::read(storage, dir)?.unwrap_or(format)),
+    }
+}
+
+/// A small file of a store that is being made.
+fn keep(storage: &dyn Storage, dir: &Path, name: &str, text: &str) -> Result<(), Error> {
+    let path = dir.join(name);
+    let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+    storage::write_full(&*file, text.as_bytes(), 0).and_then(|()| file.sync()).map_err(Error::io("write", &path))
 }
 
 /// A directory for a store that has no name yet, and its lock, which tells others that somebody is at work there. From
@@ -120,9 +138,6 @@ fn build(
     shown: Option<&str>,
     salt: [u8; 16],
 ) -> Result<(), Error> {
-    let path = dir.join(".gitignore");
-    let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
-    storage::write_full(&*file, b"*\n", 0).and_then(|()| file.sync()).map_err(Error::io("write", &path))?;
     let created = storage.clock_micros();
     let start = version.cursor;
     let header = Header {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::AGAIN;
+use super::{AGAIN, chosen};
 use crate::document::Format;
 use crate::error::Error;
 use crate::limits::RECORD_MAX;
@@ -40,6 +40,12 @@ pub(crate) enum Seen {
     InUse,
 }
 
+fn journal_of(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".cfgwal");
+    file.with_file_name(name)
+}
+
 impl ConfigFile {
     /// Follow symlinks to the file that is meant; it need not exist.
     pub(crate) fn resolve(storage: Arc<dyn Storage>, path: &Path, format: Option<Format>) -> Result<ConfigFile, Error> {
@@ -61,7 +67,11 @@ impl ConfigFile {
                 Err(error) => return Err(Error::io("look at", &real)(error)),
             }
         }
-        let format = format.or_else(|| Format::of(&real)).or_else(|| Format::of(path));
+        let journal = journal_of(&real);
+        let format = match format {
+            Some(format) => Some(format),
+            None => chosen::read(&*storage, &journal)?.or_else(|| Format::of(&real)).or_else(|| Format::of(path)),
+        };
         let Some(format) = format else {
             let (rule, instead) = ("its name does not tell its format", "give the file an extension such as .json");
             return Err(Error::Forbidden { path: real, rule, instead });
@@ -76,9 +86,7 @@ impl ConfigFile {
 
     /// The journal beside it.
     pub(crate) fn journal(&self) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".cfgwal");
-        self.path.with_file_name(name)
+        journal_of(&self.path)
     }
 
     /// Whether the journal is there. One that a stranger laid out where everybody may write is refused: it would show the

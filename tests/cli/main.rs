@@ -7,6 +7,7 @@ mod support;
 mod batch;
 mod edits;
 mod exit_codes;
+mod formats;
 mod reading;
 mod safety;
 mod usage;

@@ -135,6 +135,12 @@ pub fn path(text: &str) -> Result<Path, Failure> {
     Path::parse(text).map_err(|error| Failure::Usage(format!("`{text}` is no path: {error}")))
 }
 
+/// A format by its name.
+pub fn format(name: &str) -> Result<Format, Failure> {
+    Format::named(name)
+        .ok_or_else(|| Failure::Usage(format!("no format is called `{name}`; json, jsonc, yaml, toml and csv are")))
+}
+
 /// A text that is JSON as RFC 8259 has it, whatever the format of the config file.
 pub fn json(text: &str) -> Result<Value, Invalid> {
     document::parse(&Format::Json, text.as_bytes())

@@ -58,6 +58,17 @@ pub enum Failure {
     /// A change that cannot be shown with its secrets masked, so it is not shown at all.
     #[error("the change cannot be shown with its secrets masked ({0}); --show-secrets shows it as it is")]
     Unmaskable(String),
+    /// A config that another format has no way to write.
+    #[error("{0}")]
+    Unwritable(String),
+    /// The file was set up otherwise before.
+    #[error("{} has a journal already, {is}; to begin anew run `cfgwal compact`, and remove the journal", file.display())]
+    SetUp {
+        /// The config file.
+        file: PathBuf,
+        /// How.
+        is: String,
+    },
     /// The command did its work, and then nobody could be told.
     #[error("cannot write to standard output: {0}; what the command does was done")]
     Output(#[source] io::Error),
@@ -78,7 +89,11 @@ impl Failure {
             Failure::Engine(error) | Failure::Partial(error) => return error.exit_code(),
             Failure::Usage(_) => Exit::Usage,
             Failure::NotThere { .. } => Exit::NotThere,
-            Failure::NoKeys { .. } | Failure::TooLong { .. } | Failure::Unmaskable(_) => Exit::Refused,
+            Failure::NoKeys { .. }
+            | Failure::TooLong { .. }
+            | Failure::Unmaskable(_)
+            | Failure::Unwritable(_)
+            | Failure::SetUp { .. } => Exit::Refused,
             Failure::Behind { .. } => Exit::Behind,
             Failure::Output(_) | Failure::Input(_) => Exit::Io,
         };
@@ -95,6 +110,7 @@ impl Failure {
             Failure::TooLong { .. } => "too_large",
             Failure::Behind { .. } => "file_behind",
             Failure::Unmaskable(_) => "unmaskable",
+            Failure::Unwritable(_) | Failure::SetUp { .. } => "refused",
             Failure::Output(_) | Failure::Input(_) => "io",
         }
     }

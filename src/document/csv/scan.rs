@@ -78,6 +78,11 @@ impl<'a> Table<'a> {
         self.text[self.cell(row, column)].starts_with('"')
     }
 
+    /// The name of the column of the keys.
+    pub(super) fn key_name(&self) -> &str {
+        &self.columns[self.key]
+    }
+
     pub(super) fn key_of(&self, row: &Record) -> Cow<'a, str> {
         self.content(row, self.key)
     }
