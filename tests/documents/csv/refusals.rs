@@ -29,7 +29,7 @@ fn a_quote_that_is_never_closed_is_named_where_it_opened() {
 
 #[test]
 fn a_nul_byte_is_refused() {
-    says("id,v\na,\01\n", 2, 3, "NUL");
+    says("id,v\na,\u{0}1\n", 2, 3, "NUL");
     says("id,v\na,1\n\0\0\0", 3, 1, "NUL");
 }
 
