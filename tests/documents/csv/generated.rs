@@ -63,8 +63,7 @@ fn spell(columns: usize, rows: &Rows, noise: &[u8]) -> String {
             }
             let must = cell.contains(['"', ',', '\r', '\n']) || (at == 0 && cell.starts_with('#'));
             // A quote inside of a bare cell is just a quote.
-            let may =
-                !cell.starts_with('"') && !cell.contains([',', '\r', '\n']) && !(at == 0 && cell.starts_with('#'));
+            let may = !(cell.starts_with('"') || cell.contains([',', '\r', '\n']) || at == 0 && cell.starts_with('#'));
             if (must && !(may && roll(2) == 0)) || roll(4) == 0 {
                 out += &format!("\"{}\"", cell.replace('"', "\"\""));
             } else {
