@@ -170,7 +170,9 @@ impl Log {
     fn find(&self, ticket: &Ticket, segment: u64) -> Result<Found, Error> {
         let next = match open_segment(&*self.storage, &self.dir, segment + 1) {
             Ok(next) => next,
-            // Compactions have retired it since. Where it began we may have seen when we left the segment before.
+            // Compactions have retired it since. A segment that was never poisoned was durable to its end when it was
+            // left. Where the next one began we may have seen when we left this one.
+            Err(_) if !self.locks.watermark.is_poisoned(segment) => return Ok(Found::Durable),
             Err(error) => {
                 let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
                 let first = left.get(&segment).filter(|first| ticket.sequence < **first);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::{Evidence, Look, Standing, gather, plan};
+use crate::frame::{self, Fields, FrameKind, Seed};
 use crate::state::State;
 use crate::storage::faulty::Seat;
 
@@ -51,6 +52,18 @@ impl Trial {
     pub fn segment(&mut self) -> &mut Vec<u8> {
         let last = self.evidence.segments.last_mut();
         &mut last.expect("a journal has a segment").bytes
+    }
+
+    /// The bytes of a frame of this segment, behind its last one, whose checksums are right whatever it says.
+    pub fn forge(&self, sequence: u64, durable: u64, revision: u64, kind: u8, payload: &[u8]) -> Vec<u8> {
+        let header = self.evidence.segments.last().and_then(|found| found.header.ok());
+        let seed = Seed::new(&header.expect("a journal whose segment is sound").salt);
+        let previous = plan(&self.evidence, Look::Alone).map_or(0, |plan| plan.version.cursor.check);
+        let kind = if kind == 1 { FrameKind::Edit } else { FrameKind::Note };
+        let mut bytes = Vec::new();
+        let fields = Fields { previous, sequence, durable, revision, kind };
+        frame::encode(&mut bytes, &seed, &fields, payload);
+        bytes
     }
 
     /// What recovery would make of it.

@@ -50,6 +50,11 @@ impl<'a> Table<'a> {
             ));
         };
         let columns = scanner.columns(&header)?;
+        if let [only] = columns.as_slice()
+            && only.trim().is_empty()
+        {
+            return Err(Invalid::at(text, header.at.start, "the header is one column without a name"));
+        }
         let key = key_column(csv, text, &header, &columns)?;
         let mut rows = Vec::new();
         while let Some(row) = scanner.record()? {

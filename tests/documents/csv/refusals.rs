@@ -87,3 +87,10 @@ fn what_no_cell_can_hold_is_unwritable() {
         }
     }
 }
+
+/// Without its rows such a file would be blank.
+#[test]
+fn a_header_of_one_blank_column_is_refused() {
+    says("\u{c}\n1\n2\n", 1, 1, "without a name");
+    says("# head\n\" \"\n1\n", 2, 1, "without a name");
+}
