@@ -172,7 +172,11 @@ impl Log {
             Ok(next) => next,
             // Compactions have retired it since. A segment that was never poisoned was durable to its end when it was
             // left. Where the next one began we may have seen when we left this one.
-            Err(_) if !self.locks.watermark.is_poisoned(segment) => return Ok(Found::Durable),
+            Err(Error::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound && !self.locks.watermark.is_poisoned(segment) =>
+            {
+                return Ok(Found::Durable);
+            }
             Err(error) => {
                 let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
                 let first = left.get(&segment).filter(|first| ticket.sequence < **first);

@@ -118,6 +118,10 @@ impl Lane {
             // An answer is given when it is whole.
             let Some(answer) = answer.strip_suffix('\n') else { break };
             let answer: serde_json::Value = serde_json::from_str(answer).expect("an answer is JSON");
+            if answer["error"]["code"] == "outcome_unknown" {
+                // Compactions retired the segment that healed its own before it could look: neither promised nor denied.
+                continue;
+            }
             assert_eq!(answer["ok"], true, "{answer}");
             self.acknowledged += 1;
             if let Some(number) = number {
@@ -147,24 +151,6 @@ impl Lane {
             let (first, last) = (number(&format!("w{who}.first")), number(&format!("w{who}.last")));
             assert_eq!(first, last, "{at}: half a transaction of writer {who}");
             let possible = writer.told..=writer.sent;
-            if !possible.contains(&last) {
-                let kept = format!("/tmp/plan/kept-{}", std::process::id());
-                std::process::Command::new("cp").arg("-a").arg(self.store.dir()).arg(&kept).status().unwrap();
-                for who in 0..9 {
-                    let _ = std::process::Command::new("cp")
-                        .arg(self.scratch.path().join(format!("out-{who}")))
-                        .arg(&kept)
-                        .status();
-                    let _ = std::process::Command::new("cp")
-                        .arg(self.scratch.path().join(format!("in-{who}")))
-                        .arg(&kept)
-                        .status();
-                }
-                let again = View::open(self.store.file()).unwrap();
-                let value =
-                    again.state().root().get(&format!("w{who}.first").parse::<Path>().unwrap()).map(|v| v.to_string());
-                println!("AGAIN {again:?} {value:?} kept in {kept}");
-            }
             assert!(
                 possible.contains(&last),
                 "{at}: writer {who} was told {possible:?}, and {last} is there, in {view:?}, the file {:?}, edited by hand: {}",
