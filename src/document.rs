@@ -27,6 +27,8 @@ mod align;
 mod csv;
 #[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
 mod edit;
+#[cfg(any(feature = "json", feature = "toml"))]
+mod flow;
 #[cfg(feature = "json")]
 mod json;
 mod secrets;

@@ -1,5 +1,35 @@
 //! Which of the old items are which of the new ones, and which of them can stay where they are.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use crate::value::{Map, Value};
+
+/// The entries of `map`, those of the old keys in the order of these, and each new one behind the one that it is behind
+/// in `map`.
+pub(super) fn in_order_of<'m>(old: impl Iterator<Item = Cow<'m, str>>, map: &'m Map) -> Vec<(&'m str, &'m Value)> {
+    let old: Vec<Cow<'_, str>> = old.collect();
+    if old.iter().map(|key| &**key).eq(map.keys().take(old.len())) {
+        return map.iter().collect();
+    }
+    let known: HashSet<&str> = old.iter().map(|key| &**key).collect();
+    // Each old key with the new ones behind it; first those that have none before them.
+    let mut out = Vec::with_capacity(map.len());
+    let mut groups: HashMap<&str, Vec<(&str, &Value)>> = HashMap::new();
+    let mut last = None;
+    for (key, value) in map {
+        if known.contains(key) {
+            last = Some(key);
+        }
+        match last {
+            Some(last) => groups.entry(last).or_default().push((key, value)),
+            None => out.push((key, value)),
+        }
+    }
+    out.extend(old.iter().filter_map(|key| groups.remove(&**key)).flatten());
+    out
+}
+
 /// Which of the numbers belong to the longest rising subsequence: items that can stay where they are
 /// while the others move around them.
 pub(super) fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {

@@ -9,19 +9,19 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::layout::{Layout, Style, push_string};
+use super::layout::{Layout, Style};
 use super::row::Row;
 use super::tree::{Id, Kind, Tree};
 use crate::document::Unpatchable;
-use crate::document::align::longest_rise;
+use crate::document::align::{in_order_of, longest_rise};
 use crate::document::edit::{Splice, apply};
 use crate::value::{List, Map, Value};
 
-/// `tree`'s text with the least changes that make it stand for `target`.
-pub(super) fn patch(tree: &Tree<'_>, target: &Value) -> Result<String, Unpatchable> {
+/// The least changes that make the node `id` of `tree` stand for `target`.
+pub(in crate::document) fn patch(tree: &Tree<'_>, id: Id, target: &Value) -> Result<Vec<Splice>, Unpatchable> {
     let mut patcher = Patcher { tree, style: OnceCell::new(), splices: Vec::new() };
-    patcher.value(Tree::ROOT, target, None)?;
-    apply(tree.text(), 0..tree.text().len(), patcher.splices)
+    patcher.value(id, target, None)?;
+    Ok(patcher.splices)
 }
 
 /// What becomes of a container's items, in the target's order.
@@ -72,7 +72,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
 
     fn layout(&self, id: Id, target: &Value, place: Place<'_, 't, 'a>) -> Layout<'a> {
         match place {
-            None => self.style().whole(self.tree),
+            None => self.style().alone(self.tree, id, target),
             Some((row, at)) => self.style().beside(row, at, Some(id), target),
         }
     }
@@ -156,8 +156,11 @@ impl<'t, 'a> Patcher<'t, 'a> {
     fn object(&mut self, id: Id, map: &Map) -> Result<(), Unpatchable> {
         let tree = self.tree;
         let row = Row::new(tree, id);
-        let name = |at: usize| tree.string(row.items[at].key.expect("what is in an object has a key"));
-        let wanted: Vec<(&str, &Value)> = map.iter().collect();
+        let name = |at: usize| tree.name(row.items[at]);
+        let wanted: Vec<(&str, &Value)> = match tree.syntax().is_ordered() {
+            true => map.iter().collect(),
+            false => in_order_of((0..row.items.len()).map(name), map),
+        };
         let (old, new) = (row.items.len(), wanted.len());
         let both = old.min(new);
         let first = (0..both).take_while(|&at| name(at) == wanted[at].0).count();
@@ -243,7 +246,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
         } else {
             let near = previous.unwrap_or(0);
             if let Some(key) = new.key {
-                push_string(&mut added.text, key);
+                self.tree.syntax().write_key(&mut added.text, key);
                 added.text.push_str(self.style().colon(row, near));
             }
             let layout = if row.items.is_empty() {
