@@ -14,9 +14,12 @@ use std::borrow::Cow;
 
 use crate::value::Value;
 
+#[cfg(feature = "toml")]
 pub(super) use layout::Style;
 pub(super) use splice::patch;
-pub(super) use tree::{Builder, Comment, Id, Kind, Tree};
+#[cfg(feature = "toml")]
+pub(super) use tree::Kind;
+pub(super) use tree::{Builder, Comment, Id, Tree};
 
 /// What differs between the languages that write values in brackets.
 pub(super) trait Syntax {

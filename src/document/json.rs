@@ -88,7 +88,7 @@ pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<
     let dialect = Dialect::of(format);
     let tree = parse::parse(body, dialect)?;
     check_writable(target, 0)?;
-    let patched = edit::apply(body, 0..body.len(), flow::patch(&tree, Tree::ROOT, target)?)?;
+    let patched = edit::apply(body, 0..body.len(), flow::patch(&tree, None, Tree::ROOT, target)?)?;
     seal(bom, patched, |patched| stands_for(patched, dialect, target))
 }
 

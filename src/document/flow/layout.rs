@@ -6,6 +6,7 @@ use super::tree::{Id, Kind, Tree};
 use crate::value::Value;
 
 /// The habits of a whole document, for where the next neighbour shows none.
+#[derive(Clone, Copy)]
 pub(in crate::document) struct Style<'a> {
     syntax: &'static dyn Syntax,
     pub(in crate::document) line_break: &'a str,
@@ -33,6 +34,12 @@ pub(super) enum Layout<'a> {
 const LINE_MAX: usize = 100;
 
 impl<'a> Style<'a> {
+    /// Those of a document that has none yet.
+    #[cfg(feature = "toml")]
+    pub(in crate::document) fn usual(syntax: &'static dyn Syntax) -> Style<'a> {
+        Style { syntax, line_break: "\n", unit: syntax.unit(), colon: syntax.colons()[0], space: " " }
+    }
+
     pub(in crate::document) fn of(tree: &Tree<'a>) -> Style<'a> {
         let (mut unit, mut colon, mut space) = (None, None, None);
         for container in tree.containers() {
@@ -87,7 +94,8 @@ impl<'a> Style<'a> {
                 return Layout::OneLine;
             }
         }
-        if lead.is_some() { lines } else { Layout::OneLine }
+        let wants_lines = lead.is_some() && (self.syntax.has_lines() || !self.fits_line(indent, new));
+        if wants_lines { lines } else { Layout::OneLine }
     }
 
     /// The layout for a value without neighbours, in the place of `old`.

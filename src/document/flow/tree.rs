@@ -110,7 +110,7 @@ impl<'a> Tree<'a> {
         (0..offset(self.nodes.len())).filter(|&id| matches!(self.kind(id), Kind::Array | Kind::Object))
     }
 
-    pub(super) fn has_items(&self, id: Id) -> bool {
+    pub(in crate::document) fn has_items(&self, id: Id) -> bool {
         self.nodes[id as usize].next > id + 1
     }
 
