@@ -118,6 +118,8 @@ impl Format {
             "jsonc" => Some(Format::Jsonc),
             #[cfg(feature = "csv")]
             "csv" => Some(Format::Csv(Csv::default())),
+            #[cfg(feature = "toml")]
+            "toml" => Some(Format::Toml),
             _ => None,
         }
     }
@@ -230,7 +232,10 @@ pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
     ops.iter_mut().try_for_each(|op| {
         let admitted = match format {
             #[cfg(feature = "json")]
-            Format::Json | Format::Jsonc => Ok(()),
+            Format::Json | Format::Jsonc => {
+                let _ = op;
+                Ok(())
+            }
             #[cfg(feature = "csv")]
             Format::Csv(_) => csv::admit(op),
             #[cfg(feature = "toml")]

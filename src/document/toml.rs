@@ -12,6 +12,8 @@
 //! as what it is: a string over a date becomes a string. The order of keys says nothing in TOML, and a key cannot stand
 //! behind the tables that follow it in a value; so order is neither compared nor restored.
 //!
+//! An inline table that has a key of several words inside is one piece: it is written anew when something in it changes.
+//!
 //! `toml_edit` reads, and is the judge of each result; `scan` finds the spans of a text that it has read, `tables` tells
 //! which lines make which table, `splice` says which bytes to replace, `write` writes what is new.
 

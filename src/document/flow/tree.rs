@@ -62,6 +62,7 @@ pub(super) struct Item {
 }
 
 impl<'a> Tree<'a> {
+    #[cfg(feature = "json")]
     pub(in crate::document) const ROOT: Id = 0;
 
     pub(super) fn syntax(&self) -> &'static dyn Syntax {
@@ -237,6 +238,7 @@ impl Builder {
         offset(self.nodes.len())
     }
 
+    #[cfg(feature = "json")]
     pub(in crate::document) fn start(&self, id: Id) -> usize {
         self.nodes[id as usize].start as usize
     }

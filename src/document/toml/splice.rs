@@ -36,8 +36,8 @@ pub(super) fn patch(text: &Scanned<'_>, target: &Map) -> Result<Vec<Splice>, Unp
 fn habits<'a>(text: &Scanned<'a>) -> Writer<'a> {
     let style = Style::of(&text.values);
     let colon = (0..text.entries.len()).find_map(|entry| known_colon(text, entry)).unwrap_or(" = ");
-    let headers = text.entries.iter().enumerate().skip(1).filter(|(_, entry)| !matches!(entry.what, What::Pair(_)));
-    let is_tight = headers.last().is_some_and(|(entry, _)| !follows_blank(text.text, text.lead(entry)));
+    let mut headers = text.entries.iter().enumerate().skip(1).filter(|(_, entry)| !matches!(entry.what, What::Pair(_)));
+    let is_tight = headers.next_back().is_some_and(|(entry, _)| !follows_blank(text.text, text.lead(entry)));
     let gap = if is_tight { "" } else { style.line_break };
     Writer { style, indent: "", colon, gap }
 }

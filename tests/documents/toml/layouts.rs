@@ -69,7 +69,8 @@ fn whatever_the_layout_an_edit_changes_its_own_bytes() {
             );
 
             // An array with comments inside does not become a string.
-            if !is_table && !(*name == "arrays" && key == "m") {
+            let has_comments = *name == "arrays" && key == "m";
+            if !is_table && !has_comments {
                 let changed = edited(text, &[Op::set(path.clone(), "new")]);
                 let new = changed.find("\"new\"").unwrap();
                 let after = &changed[new + "\"new\"".len()..];
