@@ -27,9 +27,13 @@ mod align;
 mod csv;
 #[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
 mod edit;
+#[cfg(any(feature = "json", feature = "toml"))]
+mod flow;
 #[cfg(feature = "json")]
 mod json;
 mod secrets;
+#[cfg(feature = "toml")]
+mod toml;
 
 #[cfg(feature = "csv")]
 pub use csv::Csv;
@@ -50,6 +54,10 @@ pub enum Format {
     /// the same, and a number is written into a cell as its text and read back as a string.
     #[cfg(feature = "csv")]
     Csv(Csv),
+    /// TOML 1.1. A date, a time, `inf` and `nan` are strings to a program that reads them, spelled as they are in the
+    /// text, where they stay what they are until something else is set. The order of keys says nothing.
+    #[cfg(feature = "toml")]
+    Toml,
 }
 
 impl Format {
@@ -75,6 +83,8 @@ impl Format {
             "json" => Some(Format::Json),
             #[cfg(feature = "json")]
             "jsonc" | "code-workspace" => Some(Format::Jsonc),
+            #[cfg(feature = "toml")]
+            "toml" => Some(Format::Toml),
             #[cfg(feature = "csv")]
             "csv" => Some(Format::Csv(Csv::default())),
             #[cfg(feature = "csv")]
@@ -92,6 +102,8 @@ impl Format {
             Format::Jsonc => "jsonc",
             #[cfg(feature = "csv")]
             Format::Csv(_) => "csv",
+            #[cfg(feature = "toml")]
+            Format::Toml => "toml",
         }
     }
 }
@@ -106,6 +118,8 @@ impl Format {
             "jsonc" => Some(Format::Jsonc),
             #[cfg(feature = "csv")]
             "csv" => Some(Format::Csv(Csv::default())),
+            #[cfg(feature = "toml")]
+            "toml" => Some(Format::Toml),
             _ => None,
         }
     }
@@ -175,6 +189,8 @@ pub fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
         Format::Json | Format::Jsonc => json::parse(format, text),
         #[cfg(feature = "csv")]
         Format::Csv(csv) => csv::parse(csv, text),
+        #[cfg(feature = "toml")]
+        Format::Toml => toml::parse(text),
     }
 }
 
@@ -190,6 +206,8 @@ pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Un
         Format::Json | Format::Jsonc => json::patch(format, text, target),
         #[cfg(feature = "csv")]
         Format::Csv(csv) => csv::patch(csv, text, target),
+        #[cfg(feature = "toml")]
+        Format::Toml => toml::patch(text, target),
     }
 }
 
@@ -200,6 +218,8 @@ pub fn render(format: &Format, value: &Value) -> Vec<u8> {
         Format::Json | Format::Jsonc => json::render(value),
         #[cfg(feature = "csv")]
         Format::Csv(csv) => csv::render(csv, value),
+        #[cfg(feature = "toml")]
+        Format::Toml => toml::render(value),
     }
 }
 
@@ -212,9 +232,14 @@ pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
     ops.iter_mut().try_for_each(|op| {
         let admitted = match format {
             #[cfg(feature = "json")]
-            Format::Json | Format::Jsonc => Ok(()),
+            Format::Json | Format::Jsonc => {
+                let _ = op;
+                Ok(())
+            }
             #[cfg(feature = "csv")]
             Format::Csv(_) => csv::admit(op),
+            #[cfg(feature = "toml")]
+            Format::Toml => toml::admit(op),
         };
         admitted.map_err(|(path, why)| Refusal::Unwritable { path, why })
     })
@@ -231,6 +256,8 @@ pub(crate) fn in_terms_of(format: &Format, read: Value, known: &Value) -> Value 
         }
         #[cfg(feature = "csv")]
         Format::Csv(_) => csv::in_terms_of(read, known),
+        #[cfg(feature = "toml")]
+        Format::Toml => toml::in_terms_of(read, known),
     }
 }
 
@@ -365,11 +392,21 @@ fn push_printable(out: &mut String, c: char) {
     }
 }
 
+/// As [`decode_any`], for formats in which a blank text is no document.
+#[cfg(any(feature = "json", feature = "csv"))]
+fn decode(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
+    let (bom, body) = decode_any(text)?;
+    if body.trim_ascii().is_empty() {
+        return Err(Invalid::at(body, 0, "the document is empty"));
+    }
+    Ok((bom, body))
+}
+
 /// `text` without its byte order mark, which is kept apart so that it can be put back.
 ///
 /// # Errors
-/// A text that is not UTF-8 (the likely encoding is named), larger than a document may be, or blank.
-fn decode(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
+/// A text that is not UTF-8 (the likely encoding is named), or larger than a document may be.
+fn decode_any(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
     const BOM: &[u8] = b"\xEF\xBB\xBF";
     if text.len() > limits::RECORD_MAX {
         let why = format!("the document has {} bytes; the limit is {}", text.len(), limits::RECORD_MAX);
@@ -380,9 +417,6 @@ fn decode(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
         None => (&[][..], text),
     };
     let body = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
-    if body.trim_ascii().is_empty() {
-        return Err(Invalid::at(body, 0, "the document is empty"));
-    }
     Ok((bom, body))
 }
 

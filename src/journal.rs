@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::compact::{self, Compaction};
-use crate::document;
+use crate::document::{self, Format};
 use crate::error::Error;
 use crate::log::{Appended, Log};
 use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
@@ -360,6 +360,11 @@ impl Journal {
     /// The config file, all symlinks followed.
     pub fn path(&self) -> &FilePath {
         &self.inner.config.path
+    }
+
+    /// The format of the config file.
+    pub fn format(&self) -> &Format {
+        &self.inner.config.format
     }
 
     /// The directory that holds log and snapshots.

@@ -268,7 +268,10 @@ impl Materialiser<'_> {
             // No file was ever shown; its text is an edit of nothing.
             return self.record(version, text, hash, hash, State::new(Value::object()), theirs);
         }
-        if !self.accept && bases.iter().all(|base| reconcile::drops_most(base, &theirs)) {
+        // In some formats a file of no length is a config too; more likely someone is about to write it.
+        let is_blank = text.bytes.trim_ascii().is_empty();
+        let is_lost = |base: &State| reconcile::drops_most(base, &theirs) || (is_blank && *base != theirs);
+        if !self.accept && bases.iter().all(is_lost) {
             return Ok(Outcome::Behind(Behind::Shrunk));
         }
         let (at, theirs) = reconcile::began_with(&bases, &theirs);

@@ -1,5 +1,119 @@
 //! Which of the old items are which of the new ones, and which of them can stay where they are.
 
+#[cfg(any(feature = "json", feature = "toml"))]
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
+
+#[cfg(any(feature = "json", feature = "toml"))]
+use crate::value::{Map, Value};
+
+/// The entries of `map`, those of the old keys in the order of these, and each new one behind the one that it is behind
+/// in `map`.
+#[cfg(any(feature = "json", feature = "toml"))]
+pub(super) fn in_order_of<'m, 'o>(old: impl Iterator<Item = Cow<'o, str>>, map: &'m Map) -> Vec<(&'m str, &'m Value)> {
+    let old: Vec<Cow<'_, str>> = old.collect();
+    if old.iter().map(|key| &**key).eq(map.keys().take(old.len())) {
+        return map.iter().collect();
+    }
+    let known: HashSet<&str> = old.iter().map(|key| &**key).collect();
+    // Each old key with the new ones behind it; first those that have none before them.
+    let mut out = Vec::with_capacity(map.len());
+    let mut groups: HashMap<&str, Vec<(&str, &Value)>> = HashMap::new();
+    let mut last = None;
+    for (key, value) in map {
+        if known.contains(key) {
+            last = Some(key);
+        }
+        match last {
+            Some(last) => groups.entry(last).or_default().push((key, value)),
+            None => out.push((key, value)),
+        }
+    }
+    out.extend(old.iter().filter_map(|key| groups.remove(&**key)).flatten());
+    out
+}
+
+/// What becomes of an array's elements, in the order of the target.
+#[cfg(any(feature = "json", feature = "toml"))]
+pub(super) enum Slot {
+    /// The old element of this number stays where it is, and is to become the new one of that.
+    Kept(usize, usize),
+    /// The new element of this number goes here.
+    New(usize),
+}
+
+/// Elements have no names, so which one is which is a guess: those alike at both ends are the same
+/// ones, and so are those that occur once before and once after; what lies between is taken one by one.
+///
+/// `same` compares an old element with a new one; `old_text` and `new_text` give texts that are equal if the elements are.
+#[cfg(any(feature = "json", feature = "toml"))]
+pub(super) fn align(
+    old: usize,
+    wanted: &[&Value],
+    same: impl Fn(usize, &Value) -> bool,
+    old_text: impl Fn(usize) -> String,
+    new_text: impl Fn(&Value) -> String,
+) -> Vec<Slot> {
+    let new = wanted.len();
+    let both = old.min(new);
+    let first = (0..both).take_while(|&at| same(at, wanted[at])).count();
+    let last = (1..=both - first).take_while(|&back| same(old - back, wanted[new - back])).count();
+
+    let mut slots: Vec<Slot> = (0..first).map(|at| Slot::Kept(at, at)).collect();
+    let (mut old_at, mut new_at) = (first, first);
+    let old_texts: Vec<String>;
+    let new_texts: Vec<String>;
+    // With nothing on one side there is nothing to align, and with one on each there is no choice.
+    let (old_count, new_count) = (old - last - first, new - last - first);
+    if old_count == 0 || new_count == 0 || old_count.max(new_count) == 1 {
+        (old_texts, new_texts) = (Vec::new(), Vec::new());
+    } else {
+        old_texts = (first..old - last).map(old_text).collect();
+        new_texts = wanted[first..new - last].iter().map(|value| new_text(value)).collect();
+    }
+    let anchors = anchors(&old_texts, &new_texts).into_iter().map(|(a, b)| (a + first, b + first));
+    for (old_end, new_end) in anchors.chain([(old - last, new - last)]) {
+        let paired = (old_end - old_at).min(new_end - new_at);
+        slots.extend((0..paired).map(|step| Slot::Kept(old_at + step, new_at + step)));
+        slots.extend((new_at + paired..new_end).map(Slot::New));
+        if old_end < old - last {
+            slots.push(Slot::Kept(old_end, new_end));
+        }
+        (old_at, new_at) = (old_end + 1, new_end + 1);
+    }
+    slots.extend((1..=last).rev().map(|back| Slot::Kept(old - back, new - back)));
+    slots
+}
+
+/// The pairs of equal texts that each side has once, as many as stand in the same order on both.
+#[cfg(any(feature = "json", feature = "toml"))]
+fn anchors(old: &[String], new: &[String]) -> Vec<(usize, usize)> {
+    #[derive(Default)]
+    struct Seen {
+        old: usize,
+        new: usize,
+        /// The last place among the old ones.
+        at: usize,
+    }
+    let mut seen: HashMap<&str, Seen> = HashMap::new();
+    for (at, text) in old.iter().enumerate() {
+        let seen = seen.entry(text).or_default();
+        (seen.old, seen.at) = (seen.old + 1, at);
+    }
+    for text in new {
+        seen.entry(text).or_default().new += 1;
+    }
+    let once = |text: &String| match seen[text.as_str()] {
+        Seen { old: 1, new: 1, at } => Some(at),
+        _ => None,
+    };
+    let found: Vec<Option<usize>> = new.iter().map(once).collect();
+    let stays = longest_rise(&found);
+    (0..found.len()).filter(|&at| stays[at]).filter_map(|at| Some((found[at]?, at))).collect()
+}
+
 /// Which of the numbers belong to the longest rising subsequence: items that can stay where they are
 /// while the others move around them.
 pub(super) fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {

@@ -1,18 +1,18 @@
 //! JSON and JSONC: one code, two dialects.
 //!
-//! `scan` reads a text into tokens, `tree` those into spans, `row` knows which text around an item belongs to it, `splice` walks
-//! tree and target side by side and says which bytes to replace, `layout` writes what is new.
+//! `scan` reads a text into tokens, `parse` those into the tree of spans on which values in brackets are edited.
 
-mod layout;
-mod row;
+mod parse;
 mod scan;
-mod splice;
-mod tree;
 
-use super::{Format, Invalid, Unpatchable, decode, seal};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::flow::{self, Syntax, Tree};
+use super::{Format, Invalid, Unpatchable, decode, edit, seal};
 use crate::limits;
-use crate::value::Value;
-use tree::Tree;
+use crate::quote::quote;
+use crate::value::{Number, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
@@ -31,22 +31,69 @@ impl Dialect {
     }
 }
 
+struct Json;
+
+const JSON: &dyn Syntax = &Json;
+
+impl Syntax for Json {
+    fn string<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        scan::unescape(text)
+    }
+
+    fn scalar(&self, text: &str) -> Value {
+        match text {
+            "null" => Value::Null,
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            number => Value::Number(Number::parse(number).expect("checked when the text was scanned")),
+        }
+    }
+
+    fn write_key(&self, out: &mut String, key: &str) {
+        quote(out, key, |_| false).expect("a String takes any text");
+    }
+
+    fn write_scalar(&self, out: &mut String, value: &Value) {
+        write!(out, "{value}").expect("a String takes any text");
+    }
+
+    fn colons(&self) -> &'static [&'static str] {
+        &[": ", ":", " : ", " :"]
+    }
+
+    fn unit(&self) -> &'static str {
+        "  "
+    }
+
+    fn padding(&self) -> &'static str {
+        ""
+    }
+
+    fn is_ordered(&self) -> bool {
+        true
+    }
+
+    fn has_lines(&self) -> bool {
+        true
+    }
+}
+
 pub(super) fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
     let (_, body) = decode(text)?;
-    Ok(Tree::parse(body, Dialect::of(format))?.value(Tree::ROOT))
+    Ok(parse::parse(body, Dialect::of(format))?.value(Tree::ROOT))
 }
 
 pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     let (bom, body) = decode(text)?;
     let dialect = Dialect::of(format);
-    let tree = Tree::parse(body, dialect)?;
+    let tree = parse::parse(body, dialect)?;
     check_writable(target, 0)?;
-    let patched = splice::patch(&tree, target)?;
+    let patched = edit::apply(body, 0..body.len(), flow::patch(&tree, None, Tree::ROOT, target)?)?;
     seal(bom, patched, |patched| stands_for(patched, dialect, target))
 }
 
 fn stands_for(patched: &str, dialect: Dialect, target: &Value) -> Result<bool, Invalid> {
-    Ok(Tree::parse(patched, dialect)?.matches(Tree::ROOT, target))
+    Ok(parse::parse(patched, dialect)?.matches(Tree::ROOT, target))
 }
 
 pub(super) fn render(value: &Value) -> Vec<u8> {

@@ -10,4 +10,5 @@ mod exit_codes;
 mod formats;
 mod reading;
 mod safety;
+mod toml_and_csv;
 mod usage;

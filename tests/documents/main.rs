@@ -5,3 +5,5 @@
 mod csv;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "toml")]
+mod toml;

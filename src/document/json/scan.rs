@@ -13,6 +13,7 @@ use jsonc_parser::{ParseStringErrorKind, Scanner, ScannerOptions};
 
 use super::Dialect;
 use crate::document::Invalid;
+use crate::document::flow::Comment;
 use crate::value::Number;
 
 const STRICT: ScannerOptions = ScannerOptions {
@@ -38,13 +39,6 @@ pub(super) enum Token {
     Literal,
     /// No JSON: other letters without quotes.
     Word,
-}
-
-#[derive(Clone)]
-pub(super) struct Comment {
-    pub(super) at: Range<usize>,
-    /// Ends with its line: nothing may be moved up behind it.
-    pub(super) to_line_end: bool,
 }
 
 pub(super) struct Tokens<'a> {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Transaction, Value, View};
+use cfgwal::document::Format;
+use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Refusal, Transaction, Value, View};
 use clap::Args;
 
 use crate::arguments;
@@ -43,7 +44,7 @@ impl Apply {
         }
         refuse_first(&transaction, expected, context)?;
         let journal = context.journal()?;
-        refuse_if_broken(&journal)?;
+        refuse_early(&transaction, expected, &journal)?;
         let before = journal.snapshot()?.revision();
         let ack = journal.append_expecting(transaction, expected)?;
         tracing::info!(revision = ack.revision, changed = ack.changed, "durable");
@@ -106,11 +107,19 @@ fn refuse_first(edit: &Transaction, expected: Option<u64>, context: &Context) ->
     Ok(())
 }
 
-/// An edit of a file that a person broke would be a surprise to that person: not before it is put right.
-fn refuse_if_broken(journal: &Journal) -> Result<(), Failure> {
+/// An edit of a file that a person broke would be a surprise to that person: not before it is put right. And an edit that
+/// the file could never show is better refused than logged, which in some formats only its text can tell.
+fn refuse_early(edit: &Transaction, expected: Option<u64>, journal: &Journal) -> Result<(), Failure> {
     match journal.file_status()? {
         FileStatus::Behind { why: Behind::Invalid(invalid), .. } => {
             Err(Error::Invalid { path: journal.path().to_owned(), invalid }.into())
+        }
+        FileStatus::Current { .. } if !matches!(journal.format(), Format::Json | Format::Jsonc) => {
+            match journal.preview(edit.clone(), expected) {
+                Err(error @ Error::Refused(Refusal::Unwritable { .. })) => Err(error.into()),
+                // All else is judged when it is appended.
+                _ => Ok(()),
+            }
         }
         _ => Ok(()),
     }

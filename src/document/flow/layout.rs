@@ -1,15 +1,15 @@
 //! How new text is laid out: as its surroundings are.
 
-use std::fmt::Write as _;
-
+use super::Syntax;
 use super::row::Row;
 use super::tree::{Id, Kind, Tree};
-use crate::quote::quote;
 use crate::value::Value;
 
 /// The habits of a whole document, for where the next neighbour shows none.
-pub(super) struct Style<'a> {
-    pub(super) line_break: &'a str,
+#[derive(Clone, Copy)]
+pub(in crate::document) struct Style<'a> {
+    syntax: &'static dyn Syntax,
+    pub(in crate::document) line_break: &'a str,
     /// One level of indentation.
     pub(super) unit: &'a str,
     /// The colon with what this document puts around it.
@@ -34,14 +34,20 @@ pub(super) enum Layout<'a> {
 const LINE_MAX: usize = 100;
 
 impl<'a> Style<'a> {
-    pub(super) fn of(tree: &Tree<'a>) -> Style<'a> {
+    /// Those of a document that has none yet.
+    #[cfg(feature = "toml")]
+    pub(in crate::document) fn usual(syntax: &'static dyn Syntax) -> Style<'a> {
+        Style { syntax, line_break: "\n", unit: syntax.unit(), colon: syntax.colons()[0], space: " " }
+    }
+
+    pub(in crate::document) fn of(tree: &Tree<'a>) -> Style<'a> {
         let (mut unit, mut colon, mut space) = (None, None, None);
         for container in tree.containers() {
             let mut items = tree.items(container);
             let Some(first) = items.next() else { continue };
             if let (None, Some(key)) = (colon, first.key) {
                 let gap = &tree.text()[tree.span(key).end..tree.span(first.value).start];
-                colon = Some(known_colon(gap).unwrap_or(": "));
+                colon = Some(known_colon(tree, gap).unwrap_or(tree.syntax().colons()[0]));
             }
             if let (None, Some(comma), Some(second)) = (space, tree.comma(first), items.next()) {
                 space = match &tree.text()[comma + 1..tree.start(second)] {
@@ -62,9 +68,9 @@ impl<'a> Style<'a> {
             Some(at) => &tree.text()[at..=at],
             None => "\n",
         };
-        let colon = colon.unwrap_or(": ");
+        let colon = colon.unwrap_or(tree.syntax().colons()[0]);
         let space = space.unwrap_or(if colon.ends_with(' ') { " " } else { "" });
-        Style { line_break, unit: unit.unwrap_or("  "), colon, space }
+        Style { syntax: tree.syntax(), line_break, unit: unit.unwrap_or(tree.syntax().unit()), colon, space }
     }
 
     /// The layout for a value in the place of item `at` or right behind it.
@@ -88,19 +94,32 @@ impl<'a> Style<'a> {
                 return Layout::OneLine;
             }
         }
-        if lead.is_some() { lines } else { Layout::OneLine }
+        let wants_lines = lead.is_some() && (self.syntax.has_lines() || !self.fits_line(indent, new));
+        if wants_lines { lines } else { Layout::OneLine }
     }
 
-    /// The layout for the whole document's value, which has no neighbours.
-    pub(super) fn whole(&self, tree: &Tree<'a>) -> Layout<'a> {
-        let one_line = tree.has_items(Tree::ROOT) && !tree.spans_lines(Tree::ROOT);
-        match one_line {
-            true => Layout::OneLine,
-            false => Layout::Lines { line_break: self.line_break, indent: "", unit: self.unit },
-        }
+    /// The layout for a value without neighbours, in the place of `old`.
+    pub(super) fn alone(&self, tree: &Tree<'a>, old: Id, new: &Value) -> Layout<'a> {
+        let indent = tree.indent(tree.span(old).start);
+        let one_line = match tree.has_items(old) {
+            true => !tree.spans_lines(old),
+            false => !self.syntax.has_lines() && self.fits_line(indent, new),
+        };
+        if one_line { Layout::OneLine } else { self.lines(indent) }
     }
 
-    fn fits_line(&self, indent: &str, value: &Value) -> bool {
+    fn lines(&self, indent: &'a str) -> Layout<'a> {
+        Layout::Lines { line_break: self.line_break, indent, unit: self.unit }
+    }
+
+    /// Writes a value that is on its own.
+    #[cfg(feature = "toml")]
+    pub(in crate::document) fn write_alone(&self, out: &mut String, indent: &'a str, value: &Value) {
+        let layout = if self.fits_line(indent, value) { Layout::OneLine } else { self.lines(indent) };
+        self.write(out, value, layout);
+    }
+
+    pub(in crate::document) fn fits_line(&self, indent: &str, value: &Value) -> bool {
         let mut line = String::new();
         self.write(&mut line, value, Layout::OneLine);
         indent.len() + line.chars().count() <= LINE_MAX
@@ -110,7 +129,7 @@ impl<'a> Style<'a> {
     pub(super) fn colon(&self, row: &Row<'_, '_>, at: usize) -> &'static str {
         let Some(key) = row.items.get(at).and_then(|item| item.key) else { return self.colon };
         let gap = &row.tree.text()[row.tree.span(key).end..row.tree.span(row.items[at].value).start];
-        known_colon(gap).unwrap_or(self.colon)
+        known_colon(row.tree, gap).unwrap_or(self.colon)
     }
 
     pub(super) fn write(&self, out: &mut String, value: &Value, layout: Layout<'_>) {
@@ -127,7 +146,7 @@ impl<'a> Style<'a> {
                 let items = map.iter().map(|(key, value)| (Some(key), value));
                 self.write_items(out, ['{', '}'], items, layout, depth);
             }
-            scalar => write!(out, "{scalar}").expect("a String takes any text"),
+            scalar => self.syntax.write_scalar(out, scalar),
         }
     }
 
@@ -139,6 +158,8 @@ impl<'a> Style<'a> {
         layout: Layout<'_>,
         depth: usize,
     ) {
+        let layout = if open == '{' && !self.syntax.has_lines() { Layout::OneLine } else { layout };
+        let padding = if open == '{' && matches!(layout, Layout::OneLine) { self.syntax.padding() } else { "" };
         out.push(open);
         let mut empty = true;
         for (key, value) in items {
@@ -146,19 +167,20 @@ impl<'a> Style<'a> {
                 out.push(',');
             }
             match layout {
-                Layout::OneLine if empty => {}
+                Layout::OneLine if empty => out.push_str(padding),
                 Layout::OneLine => out.push_str(self.space),
                 Layout::Lines { .. } => layout.begin_line(out, depth + 1),
             }
             empty = false;
             if let Some(key) = key {
-                push_string(out, key);
+                self.syntax.write_key(out, key);
                 out.push_str(self.colon);
             }
             self.write_at(out, value, layout, depth + 1);
         }
         if !empty {
             layout.begin_line(out, depth);
+            out.push_str(padding);
         }
         out.push(close);
     }
@@ -175,10 +197,6 @@ impl Layout<'_> {
     }
 }
 
-pub(super) fn push_string(out: &mut String, text: &str) {
-    quote(out, text, |_| false).expect("a String takes any text");
-}
-
 /// How much further in the item at `start` is than the line on which its container begins.
 fn unit_of<'a>(tree: &Tree<'a>, container: Id, start: usize) -> Option<&'a str> {
     let open = tree.span(container).start;
@@ -188,10 +206,8 @@ fn unit_of<'a>(tree: &Tree<'a>, container: Id, start: usize) -> Option<&'a str> 
     tree.indent(start).strip_prefix(tree.indent(open)).filter(|unit| !unit.is_empty())
 }
 
-/// The usual ways to write a colon. Another one aligns values in columns, or holds a comment, and
-/// would be wrong for a key of another length.
-fn known_colon(gap: &str) -> Option<&'static str> {
-    [": ", ":", " : ", " :"].into_iter().find(|&known| known == gap)
+fn known_colon(tree: &Tree<'_>, gap: &str) -> Option<&'static str> {
+    tree.syntax().colons().iter().copied().find(|&known| known == gap)
 }
 
 fn same_kind(kind: Kind, value: &Value) -> bool {

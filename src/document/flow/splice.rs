@@ -9,19 +9,26 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::layout::{Layout, Style, push_string};
+use super::layout::{Layout, Style};
 use super::row::Row;
 use super::tree::{Id, Kind, Tree};
 use crate::document::Unpatchable;
-use crate::document::align::longest_rise;
+use crate::document::align::{self, align, in_order_of, longest_rise};
 use crate::document::edit::{Splice, apply};
 use crate::value::{List, Map, Value};
 
-/// `tree`'s text with the least changes that make it stand for `target`.
-pub(super) fn patch(tree: &Tree<'_>, target: &Value) -> Result<String, Unpatchable> {
-    let mut patcher = Patcher { tree, style: OnceCell::new(), splices: Vec::new() };
-    patcher.value(Tree::ROOT, target, None)?;
-    apply(tree.text(), 0..tree.text().len(), patcher.splices)
+/// The least changes that make the node `id` of `tree` stand for `target`. Whoever patches many values of one text finds out
+/// about its style once.
+pub(in crate::document) fn patch<'a>(
+    tree: &Tree<'a>,
+    style: Option<Style<'a>>,
+    id: Id,
+    target: &Value,
+) -> Result<Vec<Splice>, Unpatchable> {
+    let style = style.map_or_else(OnceCell::new, OnceCell::from);
+    let mut patcher = Patcher { tree, style, splices: Vec::new() };
+    patcher.value(id, target, None)?;
+    Ok(patcher.splices)
 }
 
 /// What becomes of a container's items, in the target's order.
@@ -72,7 +79,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
 
     fn layout(&self, id: Id, target: &Value, place: Place<'_, 't, 'a>) -> Layout<'a> {
         match place {
-            None => self.style().whole(self.tree),
+            None => self.style().alone(self.tree, id, target),
             Some((row, at)) => self.style().beside(row, at, Some(id), target),
         }
     }
@@ -89,75 +96,35 @@ impl<'t, 'a> Patcher<'t, 'a> {
         self.splice(at..at, text);
     }
 
-    /// Elements have no names, so which one is which is a guess: those alike at both ends are the same
-    /// ones, and so are those that occur once before and once after; what lies between is taken one by one.
     fn array(&mut self, id: Id, list: &List) -> Result<(), Unpatchable> {
-        let row = Row::new(self.tree, id);
+        let tree = self.tree;
+        let row = Row::new(tree, id);
         let wanted: Vec<&Value> = list.iter().collect();
-        let (old, new) = (row.items.len(), wanted.len());
-        let same = |at: usize, value: &Value| self.tree.matches(row.items[at].value, value);
-        let both = old.min(new);
-        let first = (0..both).take_while(|&at| same(at, wanted[at])).count();
-        let last = (1..=both - first).take_while(|&back| same(old - back, wanted[new - back])).count();
-
-        let mut slots: Vec<Slot<'_>> = (0..first).map(Slot::Kept).collect();
-        let (mut old_at, mut new_at) = (first, first);
-        let anchors = self.anchors(&row, first..old - last, &wanted[first..new - last]);
-        for (old_end, new_end) in anchors.into_iter().map(|(a, b)| (a, b + first)).chain([(old - last, new - last)]) {
-            let paired = (old_end - old_at).min(new_end - new_at);
-            for (at, value) in (old_at..).zip(&wanted[new_at..new_at + paired]) {
-                self.value(row.items[at].value, value, Some((&row, at)))?;
-                slots.push(Slot::Kept(at));
-            }
-            let added = wanted[new_at + paired..new_end].iter();
-            slots.extend(added.map(|value| Slot::New(New { key: None, value, moved: None })));
-            if old_end < old - last {
-                slots.push(Slot::Kept(old_end));
-            }
-            (old_at, new_at) = (old_end + 1, new_end + 1);
+        let same = |at: usize, value: &Value| tree.matches(row.items[at].value, value);
+        let old_text = |at: usize| tree.value(row.items[at].value).to_string();
+        let aligned = align(row.items.len(), &wanted, same, old_text, Value::to_string);
+        let mut slots = Vec::with_capacity(aligned.len());
+        for slot in aligned {
+            slots.push(match slot {
+                align::Slot::Kept(at, new) => {
+                    self.value(row.items[at].value, wanted[new], Some((&row, at)))?;
+                    Slot::Kept(at)
+                }
+                align::Slot::New(new) => Slot::New(New { key: None, value: wanted[new], moved: None }),
+            });
         }
-        slots.extend((old - last..old).map(Slot::Kept));
         let stays = slots.iter().enumerate().all(|(index, slot)| matches!(slot, Slot::Kept(at) if *at == index));
-        if stays && slots.len() == old { Ok(()) } else { self.arrange(&row, &slots) }
-    }
-
-    /// Which of the old elements in `range` are which of `wanted`.
-    fn anchors(&self, row: &Row<'t, 'a>, range: Range<usize>, wanted: &[&Value]) -> Vec<(usize, usize)> {
-        // With nothing on one side there is nothing to align, and with one on each there is no choice.
-        if range.is_empty() || wanted.is_empty() || range.len().max(wanted.len()) == 1 {
-            return Vec::new();
-        }
-        #[derive(Default)]
-        struct Seen {
-            old: usize,
-            new: usize,
-            /// The last place among the old ones.
-            at: usize,
-        }
-        let old: Vec<String> = range.clone().map(|at| self.tree.value(row.items[at].value).to_string()).collect();
-        let new: Vec<String> = wanted.iter().map(|value| value.to_string()).collect();
-        let mut seen: HashMap<&str, Seen> = HashMap::new();
-        for (at, text) in range.zip(&old) {
-            let seen = seen.entry(text).or_default();
-            (seen.old, seen.at) = (seen.old + 1, at);
-        }
-        for text in &new {
-            seen.entry(text).or_default().new += 1;
-        }
-        let once = |text: &String| match seen[text.as_str()] {
-            Seen { old: 1, new: 1, at } => Some(at),
-            _ => None,
-        };
-        let found: Vec<Option<usize>> = new.iter().map(once).collect();
-        let stays = longest_rise(&found);
-        (0..found.len()).filter(|&at| stays[at]).filter_map(|at| Some((found[at]?, at))).collect()
+        if stays && slots.len() == row.items.len() { Ok(()) } else { self.arrange(&row, &slots) }
     }
 
     fn object(&mut self, id: Id, map: &Map) -> Result<(), Unpatchable> {
         let tree = self.tree;
         let row = Row::new(tree, id);
-        let name = |at: usize| tree.string(row.items[at].key.expect("what is in an object has a key"));
-        let wanted: Vec<(&str, &Value)> = map.iter().collect();
+        let name = |at: usize| tree.name(row.items[at]);
+        let wanted: Vec<(&str, &Value)> = match tree.syntax().is_ordered() {
+            true => map.iter().collect(),
+            false => in_order_of((0..row.items.len()).map(name), map),
+        };
         let (old, new) = (row.items.len(), wanted.len());
         let both = old.min(new);
         let first = (0..both).take_while(|&at| name(at) == wanted[at].0).count();
@@ -243,7 +210,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
         } else {
             let near = previous.unwrap_or(0);
             if let Some(key) = new.key {
-                push_string(&mut added.text, key);
+                self.tree.syntax().write_key(&mut added.text, key);
                 added.text.push_str(self.style().colon(row, near));
             }
             let layout = if row.items.is_empty() {

@@ -9,8 +9,7 @@
 
 use std::ops::Range;
 
-use super::scan::Comment;
-use super::tree::{Id, Item, Tree};
+use super::tree::{Comment, Id, Item, Tree};
 
 pub(super) struct Row<'t, 'a> {
     pub(super) tree: &'t Tree<'a>,

@@ -1,0 +1,514 @@
+//! Texts that nobody would write, and targets that lie some edits away.
+
+use std::collections::BTreeSet;
+
+use cfgwal::document::{Format, parse, patch};
+use cfgwal::{List, Map, Number, Value};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::{is_judged, patched, value as read};
+
+fn scalar() -> impl Strategy<Value = Value> {
+    const NUMBERS: [&str; 8] = ["0", "-0", "1.0", "1e3", "-1E-7", "2.50", "9223372036854775807", "1e308"];
+    const DATES: [&str; 5] = ["1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "inf", "-nan"];
+    prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        (-9..99_i64).prop_map(Value::from),
+        select(&NUMBERS[..]).prop_map(|text| Value::Number(Number::parse(text).unwrap())),
+        select(&DATES[..]).prop_map(Value::from),
+        string().prop_map(Value::from),
+    ]
+}
+
+fn string() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-e]{0,2}", "[\\x00-\\x7f]{0,4}", "[\"'\\\\#=.\\[\\]{},é😀 \r\n]{0,5}"]
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[a-e]", 1 => string()]
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    scalar().prop_recursive(4, 30, 5, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            table(inner.clone()),
+            vec(table(inner), 1..4).prop_map(Value::from),
+        ]
+    })
+}
+
+fn table(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    vec((key(), inner), 0..5).prop_map(|entries| Value::Object(entries.into_iter().collect::<Map>()))
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    table(any_value())
+}
+
+/// Writes a document in one of the many ways in which it can be written, as the noise has it.
+struct Speller<'n> {
+    noise: std::iter::Cycle<std::slice::Iter<'n, u8>>,
+    line_break: &'static str,
+    out: String,
+    comments: usize,
+    /// Keys of several words in inline tables: such a table is written anew as a whole when it changes.
+    dotted_inline: bool,
+}
+
+impl Speller<'_> {
+    fn spell(value: &Value, noise: &[u8]) -> String {
+        Speller::spell_with(value, noise, true)
+    }
+
+    fn spell_with(value: &Value, noise: &[u8], dotted_inline: bool) -> String {
+        let mut speller =
+            Speller { noise: noise.iter().cycle(), line_break: "\n", out: String::new(), comments: 0, dotted_inline };
+        if speller.roll(6) == 0 {
+            speller.out.push('\u{feff}');
+        }
+        if speller.roll(3) == 0 {
+            speller.line_break = "\r\n";
+        }
+        speller.body(&[], value.as_object().unwrap(), &mut Vec::new());
+        speller.gap();
+        if speller.roll(4) == 0 {
+            let len = speller.out.trim_end_matches(['\r', '\n']).len();
+            speller.out.truncate(len);
+        }
+        speller.out
+    }
+
+    fn roll(&mut self, out_of: u8) -> u8 {
+        self.noise.next().unwrap() % out_of
+    }
+
+    fn one_of(&mut self, texts: &[&str]) {
+        let at = self.roll(u8::try_from(texts.len()).unwrap());
+        self.out += texts[usize::from(at)];
+    }
+
+    fn comment(&mut self) {
+        self.comments += 1;
+        self.out += &format!("# {} [x] = \"", self.comments);
+    }
+
+    /// Lines that say nothing.
+    fn gap(&mut self) {
+        for _ in 0..self.roll(6).saturating_sub(3) {
+            if self.roll(2) == 0 {
+                self.comment();
+            }
+            self.out += self.line_break;
+        }
+    }
+
+    fn end_line(&mut self) {
+        if self.roll(4) == 0 {
+            self.out += " ";
+            self.comment();
+        }
+        self.out += self.line_break;
+    }
+
+    fn key(&mut self, key: &str) {
+        let is_bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match self.roll(5) {
+            0..3 if is_bare => self.out += key,
+            3 if !key.contains(|c: char| c == '\'' || c.is_control()) => self.out += &format!("'{key}'"),
+            _ => self.basic(key),
+        }
+    }
+
+    fn basic(&mut self, text: &str) {
+        self.out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.out.extend(['\\', c]),
+                c if c.is_control() || self.roll(9) == 0 => self.out += &format!("\\U{:08X}", u32::from(c)),
+                c => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn keys(&mut self, keys: &[&str]) {
+        for (at, key) in keys.iter().enumerate() {
+            if at > 0 {
+                self.one_of(&[".", " . "]);
+            }
+            self.key(key);
+        }
+    }
+
+    /// Pairs first, then tables; a table may as well be written as dotted keys, or inline.
+    fn body<'v>(&mut self, path: &[&'v str], map: &'v Map, prefix: &mut Vec<&'v str>) {
+        let mut tables = Vec::new();
+        for (key, value) in map {
+            let nested = [path, &[key]].concat();
+            match value {
+                Value::Object(_) if prefix.is_empty() && self.roll(2) == 0 => tables.push((nested, value)),
+                Value::Array(list)
+                    if prefix.is_empty()
+                        && !list.is_empty()
+                        && list.iter().all(|item| item.as_object().is_some())
+                        && self.roll(2) == 0 =>
+                {
+                    tables.push((nested, value));
+                }
+                Value::Object(inner) if !inner.is_empty() && self.roll(3) == 0 => {
+                    prefix.push(key);
+                    self.body(path, inner, prefix);
+                    prefix.pop();
+                }
+                value => {
+                    self.gap();
+                    let indent = self.roll(3);
+                    self.out += ["", "", "  "][usize::from(indent)];
+                    self.keys(&[&prefix[..], &[key]].concat());
+                    self.out += [" = ", "=", "\t=  "][usize::from(indent)];
+                    self.value(value, true);
+                    self.end_line();
+                }
+            }
+        }
+        for (path, value) in tables {
+            match value {
+                Value::Object(map) => {
+                    let is_implied = !map.is_empty() && map.values().all(|value| value.as_object().is_some());
+                    if is_implied && self.roll(2) == 0 {
+                        for (key, value) in map {
+                            self.header(&[&path[..], &[key]].concat(), ["[", "]"]);
+                            self.body(&[&path[..], &[key]].concat(), value.as_object().unwrap(), &mut Vec::new());
+                        }
+                    } else {
+                        self.header(&path, ["[", "]"]);
+                        self.body(&path, map, &mut Vec::new());
+                    }
+                }
+                Value::Array(list) => {
+                    for item in list {
+                        self.header(&path, ["[[", "]]"]);
+                        self.body(&path, item.as_object().unwrap(), &mut Vec::new());
+                    }
+                }
+                _ => unreachable!(),
+            }
+        }
+    }
+
+    fn header(&mut self, path: &[&str], [open, close]: [&str; 2]) {
+        self.gap();
+        self.out += open;
+        self.keys(path);
+        self.out += close;
+        self.end_line();
+    }
+
+    fn value(&mut self, value: &Value, lines: bool) {
+        match value {
+            Value::String(text) => self.string(text),
+            Value::Array(list) => {
+                self.out.push('[');
+                for (at, item) in list.iter().enumerate() {
+                    self.space(lines);
+                    self.value(item, lines);
+                    self.space(lines);
+                    if at + 1 < list.len() || self.roll(3) == 0 {
+                        self.out.push(',');
+                    }
+                }
+                self.space(lines);
+                self.out.push(']');
+            }
+            Value::Object(map) => {
+                self.out.push('{');
+                for (at, (key, item)) in map.iter().enumerate() {
+                    self.one_of(&[" ", ""]);
+                    let mut keys = vec![key];
+                    let mut item = item;
+                    while let Value::Object(inner) = item
+                        && inner.len() == 1
+                        && self.dotted_inline
+                        && self.roll(2) == 0
+                    {
+                        keys.push(inner.keys().next().unwrap());
+                        item = inner.values().next().unwrap();
+                    }
+                    self.keys(&keys);
+                    self.one_of(&[" = ", "="]);
+                    self.value(item, false);
+                    self.one_of(&[" ", ""]);
+                    if at + 1 < map.len() {
+                        self.out.push(',');
+                    }
+                }
+                self.out.push('}');
+            }
+            scalar => self.out += &scalar.to_string(),
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        let is_date = ["1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "inf", "-nan"].contains(&text);
+        let is_plain = !text.contains(|c: char| c.is_control());
+        match self.roll(5) {
+            0..3 if is_date => self.out += text,
+            1 if is_plain && !text.contains('\'') => self.out += &format!("'{text}'"),
+            2 if is_plain && !text.contains('\'') => {
+                self.out += &format!("'''{}{text}'''", self.line_break);
+            }
+            3 if is_plain && !text.contains(['"', '\\']) => {
+                self.out += &format!("\"\"\"{}{text}\"\"\"", self.line_break);
+            }
+            _ => self.basic(text),
+        }
+    }
+
+    /// Inside of an array.
+    fn space(&mut self, lines: bool) {
+        match self.roll(8) {
+            0 => self.out.push(' '),
+            1 if lines => self.out += self.line_break,
+            2 if lines => {
+                self.comment();
+                self.out += self.line_break;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 1..60)
+}
+
+#[derive(Clone, Debug)]
+struct Edit {
+    kind: u8,
+    node: Index,
+    place: Index,
+    key: String,
+    fresh: Value,
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    (0..5_u8, any::<Index>(), any::<Index>(), key(), any_value()).prop_map(|(kind, node, place, key, fresh)| Edit {
+        kind,
+        node,
+        place,
+        key,
+        fresh,
+    })
+}
+
+impl Edit {
+    /// Changes, removes, adds, moves or renames something in one of the containers.
+    fn apply(&self, root: &mut Value) {
+        let mut left = self.node.index(count(root));
+        self.apply_to(container(root, &mut left).unwrap());
+    }
+
+    fn apply_to(&self, value: &mut Value) {
+        match value {
+            Value::Array(list) => {
+                let mut items: Vec<Value> = list.iter().cloned().collect();
+                let place = self.place.index(items.len() + 1);
+                match self.kind {
+                    0 if place < items.len() => items[place] = self.fresh.clone(),
+                    1 if place < items.len() => drop(items.remove(place)),
+                    _ => items.insert(place, self.fresh.clone()),
+                }
+                *list = items.into_iter().collect::<List>();
+            }
+            Value::Object(map) => {
+                let mut items: Vec<(String, Value)> =
+                    map.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+                let place = self.place.index(items.len() + 1);
+                let is_new = !map.contains(&self.key);
+                match self.kind {
+                    0 if place < items.len() => items[place].1 = self.fresh.clone(),
+                    1 if place < items.len() => drop(items.remove(place)),
+                    2 if is_new && place < items.len() => items[place].0.clone_from(&self.key),
+                    3 if place < items.len() => {
+                        let item = items.remove(place);
+                        items.push(item);
+                    }
+                    _ if is_new => items.insert(place, (self.key.clone(), self.fresh.clone())),
+                    _ => {}
+                }
+                *map = items.into_iter().collect::<Map>();
+            }
+            _ => unreachable!(),
+        }
+    }
+}
+
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(count).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(count).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// The container that has so many others before it.
+fn container<'v>(value: &'v mut Value, left: &mut usize) -> Option<&'v mut Value> {
+    if !matches!(value, Value::Array(_) | Value::Object(_)) {
+        return None;
+    }
+    if *left == 0 {
+        return Some(value);
+    }
+    *left -= 1;
+    // Which one it is in is found before it is borrowed for good.
+    let sizes: Vec<usize> = match &*value {
+        Value::Array(list) => list.iter().map(count).collect(),
+        Value::Object(map) => map.values().map(count).collect(),
+        _ => Vec::new(),
+    };
+    let at = sizes.iter().position(|&size| {
+        let inside = *left < size;
+        if !inside {
+            *left -= size;
+        }
+        inside
+    })?;
+    match value {
+        Value::Array(list) => container(list.get_mut(at)?, left),
+        Value::Object(map) => {
+            let key = map.keys().nth(at)?.to_owned();
+            container(map.get_mut(&key)?, left)
+        }
+        _ => None,
+    }
+}
+
+/// The comments, each of which has a number of its own.
+fn comments(text: &str) -> BTreeSet<String> {
+    let starts = text.match_indices("# ").filter(|(at, _)| text[*at..].contains(" [x] = \""));
+    let numbers = starts.map(|(at, _)| text[at + 2..].split(' ').next().unwrap_or("").to_owned());
+    numbers.filter(|number| number.parse::<usize>().is_ok()).collect()
+}
+
+proptest! {
+    #[test]
+    fn edits_arrive_whatever_the_text(old in document(), edits in vec(edit(), 0..6), noise in noise()) {
+        let text = Speller::spell(&old, &noise);
+        prop_assert!(is_judged(&text, &old), "the speller is wrong: {}", text);
+        prop_assert!(is_judged(&text, &read(&text)), "{}", text);
+        let mut target = read(&text);
+        edits.iter().for_each(|edit| edit.apply(&mut target));
+        match patch(&Format::Toml, text.as_bytes(), &target) {
+            Ok(_) => drop(patched(&text, &target)),
+            Err(error) => prop_assert!(error.to_string().contains("has comments inside"), "{}\n{}\n{}", error, text, target),
+        }
+        prop_assert_eq!(patched(&text, &read(&text)), text);
+    }
+
+    #[test]
+    fn any_text_becomes_any_target(old in document(), target in document(), noise in noise()) {
+        let text = Speller::spell(&old, &noise);
+        match patch(&Format::Toml, text.as_bytes(), &target) {
+            Ok(_) => drop(patched(&text, &target)),
+            Err(error) => prop_assert!(error.to_string().contains("has comments inside"), "{}\n{}\n{}", error, text, target),
+        }
+    }
+
+    /// What is added takes nothing away: each line that was there is there, in order, and each comment.
+    #[test]
+    fn an_addition_leaves_every_line(old in document(), node in any::<Index>(), place in any::<Index>(), fresh in any_value(), noise in noise()) {
+        let text = Speller::spell(&old, &noise);
+        let mut target = read(&text);
+        let mut paths = Vec::new();
+        tables_of(&target, &mut Vec::new(), &mut paths);
+        let path = node.get(&paths);
+        let table = path.iter().fold(&mut target, |value, key| match value {
+            Value::Object(map) => map.get_mut(key).unwrap(),
+            _ => unreachable!(),
+        });
+        Edit { kind: 9, node, place, key: "new".to_owned(), fresh }.apply_to(table);
+        let result = patched(&text, &target);
+        prop_assert_eq!(comments(&text), comments(&result), "{}\n{}", text, result);
+        let alike = {
+            let start = text.bytes().zip(result.bytes()).take_while(|(a, b)| a == b).count();
+            let rest = text.len() - start;
+            start + text.bytes().rev().zip(result.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count()
+        };
+        // A comma may be needed at one place more.
+        prop_assert!(alike >= text.len() || path.last().is_some() && text.contains('{'), "{}\n{}", text, result);
+    }
+
+    #[test]
+    fn a_changed_scalar_is_all_that_changes(old in document(), node in any::<Index>(), fresh in scalar(), noise in noise()) {
+        let text = Speller::spell_with(&old, &noise, false);
+        let mut target = read(&text);
+        let mut slots = Vec::new();
+        scalars_of(&target, &mut Vec::new(), &mut slots);
+        prop_assume!(!slots.is_empty());
+        let path = node.get(&slots);
+        let slot = path.iter().fold(&mut target, |value, key| match value {
+            Value::Object(map) => map.get_mut(key).unwrap(),
+            _ => unreachable!(),
+        });
+        *slot = fresh.clone();
+        let result = patched(&text, &target);
+        let start = text.bytes().zip(result.bytes()).take_while(|(a, b)| a == b).count();
+        let rest = text.len().min(result.len()) - start;
+        let end = text.bytes().rev().zip(result.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count();
+        prop_assert!(result.len() - start - end <= fresh.to_string().len() * 6 + 4, "{}\n{}", text, result);
+        prop_assert_eq!(comments(&text), comments(&result));
+    }
+
+    #[test]
+    fn no_bytes_bring_the_parser_down(text in vec(any::<u8>(), 0..40)) {
+        let _ = parse(&Format::Toml, &text);
+        let _ = patch(&Format::Toml, &text, &Value::object());
+    }
+
+    #[test]
+    fn what_looks_like_toml_is_read_as_the_judge_reads_it(
+        text in "(a|b|\\.|=|1|'x'|\"\"|\\[|\\]|\\[\\[a\\]\\]\n|\\[a\\]\n|\\{|\\}|,|\n|# c\n|a=1\n|a\\.b=1\n| ){0,14}",
+    ) {
+        let judged = text.parse::<super::judge::Table>();
+        match parse(&Format::Toml, text.as_bytes()) {
+            Ok(value) => {
+                prop_assert!(is_judged(&text, &value), "{}", text);
+                let mut target = value.clone();
+                if let Value::Object(map) = &mut target {
+                    map.insert("new", Value::from(1));
+                }
+                patched(&text, &target);
+            }
+            Err(invalid) => prop_assert!(judged.is_err(), "{}\n{}", invalid, text),
+        }
+    }
+}
+
+/// The paths of all tables that are in no array.
+fn tables_of(value: &Value, path: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
+    if let Value::Object(map) = value {
+        out.push(path.clone());
+        for (key, value) in map {
+            path.push(key.to_owned());
+            tables_of(value, path, out);
+            path.pop();
+        }
+    }
+}
+
+fn scalars_of(value: &Value, path: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                path.push(key.to_owned());
+                scalars_of(value, path, out);
+                path.pop();
+            }
+        }
+        Value::Array(_) => {}
+        _ => out.push(path.clone()),
+    }
+}
