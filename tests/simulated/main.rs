@@ -10,6 +10,7 @@ mod failing_calls;
 mod planted;
 mod rewriting;
 mod scenes;
+mod schedules;
 mod second_crash;
 mod torn_records;
 mod two_processes;
