@@ -237,7 +237,7 @@ pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
                 Ok(())
             }
             #[cfg(feature = "csv")]
-            Format::Csv(_) => csv::admit(op),
+            Format::Csv(csv) => csv::admit(csv, op),
             #[cfg(feature = "toml")]
             Format::Toml => toml::admit(op),
         };
