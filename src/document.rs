@@ -64,7 +64,7 @@ impl Format {
     /// The format that a file of this name is written in, or `None` where the name does not say.
     ///
     /// Files that are called `.json` but whose own programs read comments (`tsconfig.json`,
-    /// `.vscode/settings.json`) are [`Jsonc`](Format::Jsonc).
+    /// `.vscode/settings.json`) are `Jsonc`.
     ///
     /// ```
     /// use cfgwal::document::Format;
@@ -237,7 +237,7 @@ pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
                 Ok(())
             }
             #[cfg(feature = "csv")]
-            Format::Csv(_) => csv::admit(op),
+            Format::Csv(csv) => csv::admit(csv, op),
             #[cfg(feature = "toml")]
             Format::Toml => toml::admit(op),
         };

@@ -146,16 +146,17 @@ fn text_of(value: &Value) -> Option<Cow<'_, str>> {
 }
 
 /// The op as the cells will show it, or why none can.
-pub(super) fn admit(op: &mut Op) -> Result<(), (Path, String)> {
+pub(super) fn admit(csv: &Csv, op: &mut Op) -> Result<(), (Path, String)> {
+    let key = csv.key.as_deref();
     let cells_are_text = "a cell of CSV is text, so nothing can be added to it or inside of it; set the whole cell";
     match op {
         Op::Set { path, value } | Op::Insert { path, value } | Op::Place { path, value, .. } => {
-            as_text(path, value, false)
+            as_text(key, path, value, false)
         }
-        Op::Merge { path, value } => as_text(path, value, true),
+        Op::Merge { path, value } => as_text(key, path, value, true),
         Op::Test { path, expected: Some(value) } => {
             // What cannot be there is for the test to find.
-            let _ = as_text(path, value, false);
+            let _ = as_text(key, path, value, false);
             Ok(())
         }
         Op::Increment { path, .. } | Op::Push { path, .. } => Err((path.clone(), cells_are_text.to_owned())),
@@ -166,17 +167,17 @@ pub(super) fn admit(op: &mut Op) -> Result<(), (Path, String)> {
     }
 }
 
-/// Makes the scalars in a value for this path texts. In a merge, null removes.
-fn as_text(path: &Path, value: &mut Value, merge: bool) -> Result<(), (Path, String)> {
+/// Makes the scalars in a value for this path texts; `key` is the key column, if it is known. In a merge, null removes.
+fn as_text(key: Option<&str>, path: &Path, value: &mut Value, merge: bool) -> Result<(), (Path, String)> {
     let refuse = |why: &str| Err((path.clone(), why.to_owned()));
     match (path.len(), &mut *value) {
         (_, Value::Null) if merge => Ok(()),
         (0 | 1, Value::Object(map)) => {
             let mut texts = Map::new();
-            for (key, value) in map.entries() {
+            for (name, value) in map.entries() {
                 let mut value = value.clone();
-                as_text(&path.join(key.clone()), &mut value, merge)?;
-                texts.insert(key.clone(), value);
+                as_text(key, &path.join(name.clone()), &mut value, merge)?;
+                texts.insert(name.clone(), value);
             }
             *map = texts;
             Ok(())
@@ -186,9 +187,12 @@ fn as_text(path: &Path, value: &mut Value, merge: bool) -> Result<(), (Path, Str
         (2, Value::Null) => refuse("CSV has no null; set an empty string"),
         (2, Value::Array(_) | Value::Object(_)) => refuse("a cell of CSV holds one text, no array and no object"),
         (2, scalar) => {
-            if let Some(text) = text_of(scalar) {
-                *scalar = Value::from(text.as_ref());
+            let text = text_of(scalar).unwrap_or_default().into_owned();
+            let [row, column] = [0, 1].map(|at| path.segments()[at].as_key());
+            if column.is_some() && column == key && row != Some(text.as_str()) {
+                return refuse("this is the key of its row; to rename the row, move it to its new key");
             }
+            *scalar = Value::from(text);
             Ok(())
         }
         _ => refuse("a cell of CSV has nothing inside; a path has a row's key and a column"),
@@ -226,4 +230,46 @@ fn row_in_terms_of(key: &str, row: &Map, known: &Map) -> Map {
         }
     }
     if out == *known { known.clone() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(op: Op) -> Result<Op, String> {
+        let mut op = op;
+        admit(&Csv::default().key("id"), &mut op).map(|()| op).map_err(|(path, why)| format!("{path}: {why}"))
+    }
+
+    #[test]
+    fn scalars_become_texts_wherever_they_stand() {
+        assert_eq!(admitted(Op::set("a.x", 5)), Ok(Op::set("a.x", "5")));
+        let row = |on: Value| -> Value { [("id", Value::from("a")), ("on", on)].into_iter().collect() };
+        assert_eq!(admitted(Op::set("a", row(true.into()))), Ok(Op::set("a", row("true".into()))));
+        let null: Value = [("a", Value::Null)].into_iter().collect();
+        assert_eq!(admitted(Op::merge("", null.clone())), Ok(Op::merge("", null)));
+        assert_eq!(admitted(Op::test("a.x", 5)), Ok(Op::test("a.x", "5")));
+    }
+
+    #[test]
+    fn a_key_is_not_changed_inside_of_its_row() {
+        assert_eq!(admitted(Op::set("a.id", "a")), Ok(Op::set("a.id", "a")));
+        let why = "this is the key of its row; to rename the row, move it to its new key";
+        assert_eq!(admitted(Op::set("a.id", "b")), Err(format!("a.id: {why}")));
+        let row: Value = [("id", "b")].into_iter().collect();
+        assert_eq!(admitted(Op::merge("a", row)), Err(format!("a.id: {why}")));
+    }
+
+    #[test]
+    fn what_only_texts_differ_in_is_taken_from_what_is_known() {
+        let table = |text: &str| parse(&Csv::default(), text.as_bytes()).unwrap_or_default();
+        let known: Value =
+            [("a", [("y", Value::from(5)), ("id", "a".into())].into_iter().collect::<Value>()), ("b", Value::object())]
+                .into_iter()
+                .collect();
+        let read = |text: &str| in_terms_of(table(text), &known);
+        assert_eq!(read("id,x,y\na,,5\nb,,\n"), known);
+        let changed = read("id,x,y\na,,6\nb,1,\nc,,\n").to_string();
+        assert_eq!(changed, r#"{"a":{"y":"6","id":"a"},"b":{"x":"1"},"c":{"x":"","y":""}}"#);
+    }
 }

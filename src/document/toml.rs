@@ -235,3 +235,19 @@ pub(super) fn in_terms_of(read: Value, known: &Value) -> Value {
         _ => read,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_is_taken_from_what_is_known() {
+        let read = |text: &str| read(text).unwrap_or_default();
+        // Set last in a state, a pair stands before the tables in the text.
+        let known: Value =
+            [("t", [("y", 1), ("x", 2)].into_iter().collect::<Value>()), ("a", Value::from(1))].into_iter().collect();
+        assert_eq!(in_terms_of(read("a = 1\n[t]\nx = 2\ny = 1\n"), &known), known);
+        let changed = in_terms_of(read("b = 3\na = 1\n[t]\nx = 7\ny = 1\n"), &known).to_string();
+        assert_eq!(changed, r#"{"t":{"y":1,"x":7},"a":1,"b":3}"#);
+    }
+}

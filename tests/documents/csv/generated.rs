@@ -1,4 +1,6 @@
 //! Tables that nobody would write, and targets that lie some edits away.
+//!
+//! `PROPTEST_CASES=100000 cargo test --test documents generated` is the long run.
 
 use std::collections::BTreeMap;
 
