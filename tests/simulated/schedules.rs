@@ -173,7 +173,7 @@ fn schedule(seed: u64) {
             (process, journal)
         })
         .collect();
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         let victim = &processes[(seed / 3) as usize % 2].0;
         victim.set_plan(FaultPlan::new().fail_only(&[Call::Sync], 1 + seed / 6 % 4, libc::EIO, Times::Once));
     }
