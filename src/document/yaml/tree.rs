@@ -205,6 +205,11 @@ impl<'a> Reader<'a> {
                     _ => Value::from(&*text),
                 };
                 if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+                    if self.text[start..node.end].trim().is_empty() {
+                        let before = &self.text[..node.end];
+                        let line = before.strip_suffix('\n').unwrap_or(before);
+                        node.end = line.strip_suffix('\r').unwrap_or(line).len();
+                    }
                     // The parser's span begins with the content.
                     node.start = self.text[gate..start].find(['|', '>']).map_or(start, |at| gate + at);
                 }
