@@ -21,11 +21,11 @@ use crate::quote::is_treacherous;
 use crate::secret::MASK;
 use crate::value::Value;
 
-#[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
+#[cfg(any(feature = "json", feature = "csv", feature = "toml", feature = "yaml"))]
 mod align;
 #[cfg(feature = "csv")]
 mod csv;
-#[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
+#[cfg(any(feature = "json", feature = "csv", feature = "toml", feature = "yaml"))]
 mod edit;
 #[cfg(any(feature = "json", feature = "toml"))]
 mod flow;
@@ -34,6 +34,8 @@ mod json;
 mod secrets;
 #[cfg(feature = "toml")]
 mod toml;
+#[cfg(feature = "yaml")]
+mod yaml;
 
 #[cfg(feature = "csv")]
 pub use csv::Csv;
@@ -58,6 +60,12 @@ pub enum Format {
     /// text, where they stay what they are until something else is set. The order of keys says nothing.
     #[cfg(feature = "toml")]
     Toml,
+    /// YAML 1.2 with its core schema: one document, keys that are scalars.
+    ///
+    /// A plain scalar that is no null, boolean or decimal number is a string of its text, and so is a date, `0x1F` and `.inf`.
+    /// `<<` is a key like any other, and what an alias stands for can be read but not changed.
+    #[cfg(feature = "yaml")]
+    Yaml,
 }
 
 impl Format {
@@ -85,6 +93,8 @@ impl Format {
             "jsonc" | "code-workspace" => Some(Format::Jsonc),
             #[cfg(feature = "toml")]
             "toml" => Some(Format::Toml),
+            #[cfg(feature = "yaml")]
+            "yaml" | "yml" => Some(Format::Yaml),
             #[cfg(feature = "csv")]
             "csv" => Some(Format::Csv(Csv::default())),
             #[cfg(feature = "csv")]
@@ -104,6 +114,8 @@ impl Format {
             Format::Csv(_) => "csv",
             #[cfg(feature = "toml")]
             Format::Toml => "toml",
+            #[cfg(feature = "yaml")]
+            Format::Yaml => "yaml",
         }
     }
 }
@@ -120,6 +132,8 @@ impl Format {
             "csv" => Some(Format::Csv(Csv::default())),
             #[cfg(feature = "toml")]
             "toml" => Some(Format::Toml),
+            #[cfg(feature = "yaml")]
+            "yaml" => Some(Format::Yaml),
             _ => None,
         }
     }
@@ -191,6 +205,8 @@ pub fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
         Format::Csv(csv) => csv::parse(csv, text),
         #[cfg(feature = "toml")]
         Format::Toml => toml::parse(text),
+        #[cfg(feature = "yaml")]
+        Format::Yaml => yaml::parse(text),
     }
 }
 
@@ -208,6 +224,8 @@ pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Un
         Format::Csv(csv) => csv::patch(csv, text, target),
         #[cfg(feature = "toml")]
         Format::Toml => toml::patch(text, target),
+        #[cfg(feature = "yaml")]
+        Format::Yaml => yaml::patch(text, target),
     }
 }
 
@@ -220,6 +238,8 @@ pub fn render(format: &Format, value: &Value) -> Vec<u8> {
         Format::Csv(csv) => csv::render(csv, value),
         #[cfg(feature = "toml")]
         Format::Toml => toml::render(value),
+        #[cfg(feature = "yaml")]
+        Format::Yaml => yaml::render(value),
     }
 }
 
@@ -240,6 +260,11 @@ pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
             Format::Csv(csv) => csv::admit(csv, op),
             #[cfg(feature = "toml")]
             Format::Toml => toml::admit(op),
+            #[cfg(feature = "yaml")]
+            Format::Yaml => {
+                let _ = op;
+                Ok(())
+            }
         };
         admitted.map_err(|(path, why)| Refusal::Unwritable { path, why })
     })
@@ -258,6 +283,11 @@ pub(crate) fn in_terms_of(format: &Format, read: Value, known: &Value) -> Value 
         Format::Csv(_) => csv::in_terms_of(read, known),
         #[cfg(feature = "toml")]
         Format::Toml => toml::in_terms_of(read, known),
+        #[cfg(feature = "yaml")]
+        Format::Yaml => {
+            let _ = known;
+            read
+        }
     }
 }
 
@@ -422,7 +452,7 @@ fn decode_any(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
 
 /// The bytes of a changed text, once it has proven to be no larger than it may be and to stand for what was wanted, read
 /// as anyone else will read it.
-#[cfg(any(feature = "json", feature = "csv", feature = "toml"))]
+#[cfg(any(feature = "json", feature = "csv", feature = "toml", feature = "yaml"))]
 fn seal(
     bom: &[u8],
     patched: String,

@@ -84,8 +84,8 @@
 //! [`Journal::plan_recovery`] are for what a crash left; opening does the same by itself where nothing is lost by it.
 //! [`Op`], [`Transaction`], [`State`] and [`document`] are pure: no file, no clock. [`mod@format`] describes every byte on disk.
 
-#[cfg(not(any(feature = "csv", feature = "json", feature = "toml")))]
-compile_error!("a config file needs a format: enable the feature `json`, `toml` or `csv`");
+#[cfg(not(any(feature = "csv", feature = "json", feature = "toml", feature = "yaml")))]
+compile_error!("a config file needs a format: enable the feature `json`, `toml`, `yaml` or `csv`");
 
 mod compact;
 pub mod document;

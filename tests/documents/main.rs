@@ -7,3 +7,5 @@ mod csv;
 mod json;
 #[cfg(feature = "toml")]
 mod toml;
+#[cfg(feature = "yaml")]
+mod yaml;
