@@ -55,6 +55,8 @@ struct Inner {
     shown: Mutex<Option<Shown>>,
     /// What kept the file from being written the last time.
     held_back: Mutex<Option<Behind>>,
+    /// Where saves overruled programs, until somebody asks.
+    conflicts: Mutex<Vec<Path>>,
 }
 
 /// Closes the journal with the last clone.
@@ -207,6 +209,7 @@ impl Journal {
             keeper: Mutex::default(),
             shown: Mutex::default(),
             held_back: Mutex::default(),
+            conflicts: Mutex::default(),
         });
         Ok(Journal { _last: Arc::new(Closer(inner.clone())), inner })
     }
@@ -339,6 +342,12 @@ impl Journal {
     pub fn file_status(&self) -> Result<FileStatus, Error> {
         let version = self.inner.log.published()?;
         Ok(self.inner.materialiser(false).look(&version)?.0)
+    }
+
+    /// Where saves that this journal took over overruled what programs had written since, or put back what they had
+    /// replaced: the paths since this was last asked. The save counts; the log keeps both, and still knows it after a crash.
+    pub fn take_conflicts(&self) -> Vec<Path> {
+        std::mem::take(&mut *self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Bring the config file up to date and close the journal, if no clone of it is left.
@@ -507,7 +516,7 @@ impl Inner {
     }
 
     fn materialiser(&self, accept: bool) -> Materialiser<'_> {
-        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept }
+        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept, conflicts: &self.conflicts }
     }
 
     fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {

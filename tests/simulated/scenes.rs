@@ -2,6 +2,7 @@
 //! hand edits.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -418,20 +419,22 @@ fn edited(text: &str) -> (Disk, Process, Journal, Process) {
 fn a_save_into_a_file_that_was_exchanged_long_ago_is_kept() {
     let (disk, process, journal, editor) = edited("{\n  \"a\": 1\n}\n");
     journal.append(Op::set("a", 2)).unwrap();
-    // An editor opens the file right before the exchange, and takes its time.
-    let held = Arc::new(Mutex::new(None));
+    // An editor has found the file, and asks for it when it has been exchanged and looked at for the last time.
+    let found = editor.number_of(FILE).unwrap();
+    let asked = Arc::new(AtomicBool::new(false));
     {
-        let (held, editor) = (held.clone(), editor.clone());
+        let (asked, editor) = (asked.clone(), editor.clone());
         process.observe(move |seen| {
-            if seen.call == Call::Rename && seen.path == Path::new(FILE) {
-                held.lock().unwrap().get_or_insert_with(|| editor.hold(FILE, true).unwrap());
+            if seen.call == Call::SyncDir && editor.number_of(FILE).is_ok_and(|now| now != found) {
+                asked.store(editor.hold_found(found).is_err(), Ordering::Relaxed);
             }
         });
     }
     journal.materialise().unwrap();
     process.observe(|_| ());
+    assert!(asked.load(Ordering::Relaxed), "the editor had to wait");
+    let file = editor.hold_found(found).unwrap();
     let save = "{\n  \"a\": 1, \"by\": \"hand\"\n}\n";
-    let file = held.lock().unwrap().take().unwrap();
     file.write_at(save, 0).unwrap();
     drop(file);
     drop(journal);
