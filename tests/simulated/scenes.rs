@@ -179,20 +179,27 @@ fn a_write_that_fails_half_way_leaves_nothing_behind() {
 
 #[test]
 fn a_tail_that_a_killed_writer_left_is_not_appended_to() {
-    let (disk, one) = machine();
-    let two = disk.process();
-    let (first, second) = (open(&one), open(&two));
-    first.append(Op::set("a", 1)).unwrap();
-    one.set_plan(FaultPlan::new().kill_in_write(9, 150));
-    let killed = (0..).find(|_| first.append(Op::set("long", "x".repeat(300))).is_err());
-    assert_eq!(killed, Some(0), "killed inside its write");
-    second.append(Op::set("b", 1)).unwrap();
-    two.kill();
-    drop(second);
-    disk.settle();
-    let plan = Journal::plan_recovery_seated(&boot(&disk.image()).seat(), FILE).unwrap().unwrap();
-    assert!(plan.torn().is_none(), "{plan}");
-    assert_eq!(open(&boot(&disk.image())).get::<i64>("b").unwrap(), Some(1));
+    // The other process has read all there is, or not; the writer is killed at each call of its append, half way if it writes.
+    for (has_read_all, nth) in [false, true].into_iter().flat_map(|has| (1..=16).map(move |nth| (has, nth))) {
+        let (disk, one) = machine();
+        let two = disk.process();
+        let (first, second) = (open(&one), open(&two));
+        first.append(Op::set("a", 1)).unwrap();
+        if has_read_all {
+            second.append(Op::set("c", 1)).unwrap();
+        }
+        one.set_plan(FaultPlan::new().kill_in_write(nth, 150));
+        let killed = first.append(Op::set("long", "x".repeat(300))).is_err();
+        assert!(killed || nth > 8, "killed at call {nth}");
+        second.append(Op::set("b", 1)).unwrap();
+        two.kill();
+        drop(second);
+        disk.settle();
+        let plan = Journal::plan_recovery_seated(&boot(&disk.image()).seat(), FILE).unwrap().unwrap();
+        assert!(plan.torn().is_none(), "{has_read_all} {nth}: {plan}");
+        let found = open(&boot(&disk.image())).get::<i64>("b").unwrap();
+        assert_eq!(found, Some(1), "{has_read_all} {nth}");
+    }
 }
 
 /// A store after a crash that left part of its last frame.
@@ -201,7 +208,7 @@ fn torn() -> (DiskImage, Vec<u8>) {
     let journal = open(&process);
     journal.append(Op::set("a", 1)).unwrap();
     let whole = used(&disk.image(), &wal(1)).len();
-    process.set_plan(FaultPlan::new().kill_in_write(9, 100));
+    process.set_plan(FaultPlan::new().kill_in_write(6, 100));
     assert!(journal.append(Op::set("long", "x".repeat(300))).is_err());
     drop(journal);
     disk.settle();
