@@ -168,11 +168,17 @@ impl Materialiser<'_> {
         };
         Ok(match version.known(&hash_text(&self.log.store, &text.bytes)) {
             // Until an exchange is settled, someone's save may lie beside the file.
-            Some(known) if version.showing.is_none() && known.stands_for.revision() >= revision => {
-                let shown = Shown { stat: text.stat, revision: known.stands_for.revision() };
-                (FileStatus::Current { revision }, Some(shown))
+            Some(known) if version.showing.is_some() => behind(Some(known.stands_for.revision()), Behind::Pending),
+            Some(known) => {
+                let shows = known.stands_for.revision();
+                let status = if shows >= revision {
+                    FileStatus::Current { revision }
+                } else {
+                    FileStatus::Behind { shows: Some(shows), revision, why: Behind::Pending }
+                };
+                // A text that merely lags is ours too: nobody need read it again before it changes.
+                (status, Some(Shown { stat: text.stat, revision: shows }))
             }
-            Some(known) => behind(Some(known.stands_for.revision()), Behind::Pending),
             None => behind(None, self.foreign(version, &text.bytes)?),
         })
     }

@@ -2,10 +2,11 @@
 //! of the ways that editors save, and no line of either side is lost.
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use cfgwal::sim::{Disk, FaultPlan, Handle, Process};
-use cfgwal::{FileStatus, Journal, Materialise, Transaction};
+use cfgwal::sim::{Call, Disk, FaultPlan, Handle, Process};
+use cfgwal::{FileStatus, Journal, Materialise, Op, Transaction};
 
 const FILE: &str = "/settings.jsonc";
 const TEXT: &str = "// Head\n{\n  // servers\n  \"a\": 0, // counts\n\n  \"b\": [1, 2]\n}\n";
@@ -236,4 +237,39 @@ fn nor_when_the_program_is_killed_right_after_the_save() {
         }
     }
     println!("{cases} saves before a kill");
+}
+
+#[test]
+fn a_file_that_lags_is_read_once_and_not_at_every_edit() {
+    let disk = Disk::seeded(7);
+    disk.process().replace_file(FILE, TEXT, true).unwrap();
+    let open = |process: &Process| {
+        Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE).unwrap()
+    };
+    let (one, other) = (disk.process(), disk.process());
+    let (journal_of_one, journal) = (open(&one), open(&other));
+    // The file is exchanged by one process, and lags again before the other looks.
+    journal_of_one.append(Op::increment("a", 1)).unwrap();
+    journal_of_one.materialise().unwrap();
+    journal_of_one.append(Op::increment("a", 1)).unwrap();
+
+    let reads = Arc::new(AtomicU32::new(0));
+    let counted = reads.clone();
+    other.observe(move |seen| {
+        if seen.call == Call::Read && seen.path == std::path::Path::new(FILE) {
+            counted.fetch_add(1, Relaxed);
+        }
+    });
+    journal.append(Op::increment("a", 1)).unwrap();
+    assert!(reads.load(Relaxed) > 0, "it changed, and somebody may have saved it");
+    reads.store(0, Relaxed);
+    for _ in 0..3 {
+        journal.append(Op::increment("a", 1)).unwrap();
+    }
+    assert_eq!(reads.load(Relaxed), 0, "an edit costs the edit, whatever the size of the file");
+
+    // But what is saved by hand is seen at the next edit.
+    disk.process().replace_file(FILE, &TEXT.replace("\"a\": 0", "\"a\": 100"), true).unwrap();
+    journal.append(Op::increment("a", 1)).unwrap();
+    assert_eq!(journal.get::<u64>("a").unwrap(), Some(101));
 }
