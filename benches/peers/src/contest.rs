@@ -43,6 +43,7 @@ pub enum Measure {
 }
 
 /// How somebody did.
+#[derive(Clone)]
 pub struct Standing {
     pub name: String,
     /// Seconds for each thing: the median of the rounds.

@@ -34,7 +34,7 @@ pub fn print_all(races: &[Race]) {
             .collect::<Vec<_>>(),
     ];
     for race in races {
-        let limit = race.standings.first().map_or("-".into(), |limit| figure(race.measure, limit.cost));
+        let limit = race.of("limit").map_or("-".into(), |limit| figure(race.measure, limit.cost));
         let cell = |name: &&str| race.of(name).map_or("-".into(), |standing| ratio(standing.ratio));
         let measure = if race.measure == Measure::Time { " (time)" } else { "" };
         let row = [format!("{}{measure}", race.workload), limit].into_iter().chain(COLUMNS.iter().map(cell));
