@@ -269,7 +269,7 @@ fn a_file_that_lags_is_read_once_and_not_at_every_edit() {
     assert_eq!(reads.load(Relaxed), 0, "an edit costs the edit, whatever the size of the file");
 
     // But what is saved by hand is seen at the next edit.
-    disk.process().replace_file(FILE, &TEXT.replace("\"a\": 0", "\"a\": 100"), true).unwrap();
+    disk.process().replace_file(FILE, TEXT.replace("\"a\": 0", "\"a\": 100"), true).unwrap();
     journal.append(Op::increment("a", 1)).unwrap();
     assert_eq!(journal.get::<u64>("a").unwrap(), Some(101));
 }

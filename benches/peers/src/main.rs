@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml                     all workloads, five rounds
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- W1 W2 --rounds 9
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- W6 --only cfgwal    beside the limit alone, for a profiler
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --verify-syncs   who syncs how often
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --memory         what cfgwal takes
 //! ```
@@ -27,8 +28,7 @@ mod workloads;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-const USAGE: &str =
-    "expected workloads (W1 to W12, or none for all) and `--rounds N`, or `--verify-syncs`, or `--memory`";
+const USAGE: &str = "expected workloads (W1 to W12, or none for all) `--rounds N` and `--only NAME`, or `--verify-syncs`, or `--memory`";
 
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
@@ -57,6 +57,8 @@ fn measure(given: &[&str]) -> Outcome {
     while let Some(word) = words.next() {
         if *word == "--rounds" {
             rounds = words.next().ok_or(USAGE)?.parse::<usize>()?.max(1);
+        } else if *word == "--only" {
+            let _ = contest::ONLY.set((*words.next().ok_or(USAGE)?).to_owned());
         } else {
             let named = |workload: &&workloads::Workload| workload.name.eq_ignore_ascii_case(word);
             chosen.push(workloads::ALL.iter().find(named).ok_or(USAGE)?);
@@ -96,6 +98,7 @@ fn work(task: &[&str]) -> Outcome {
             syncs::worker(stores::Kind::named(name)?, Path::new(dir), threads.parse()?, edits.parse()?)
         }
         ["hold", holder, path] => memory::hold(holder, Path::new(path)),
+        ["batch", lines, dir] => memory::batch(lines.parse()?, Path::new(dir)),
         ["peak", "recovery", dir] => memory::peak(Path::new(dir)),
         _ => Err("no such worker".into()),
     }
