@@ -96,7 +96,7 @@ pub fn race(
     let workload = workload.into();
     if let Some(only) = ONLY.get() {
         let limit = contestants[0].name.clone();
-        contestants.retain(|one| one.name == limit || one.name == *only);
+        contestants.retain(|one| one.name == limit || one.name.starts_with(only.as_str()));
     }
     eprintln!("{workload}: {}", contestants.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", "));
     let failed = |name: &str, error| format!("{workload}, {name}: {error}");
