@@ -67,7 +67,8 @@ fn measure(given: &[&str]) -> Outcome {
     if chosen.is_empty() {
         chosen = workloads::ALL.iter().collect();
     }
-    println!("{rounds} rounds in {}\n", disk::root()?.display());
+    println!("{rounds} rounds in {}", disk::root()?.display());
+    println!("{}\n", versions());
     let mut races = Vec::new();
     for workload in chosen {
         println!("{}: {}", workload.name, workload.what);
@@ -86,6 +87,22 @@ fn measure(given: &[&str]) -> Outcome {
     );
     table::print_all(&races);
     Ok(())
+}
+
+/// Of those who take part, as this workspace's lock file has them.
+fn versions() -> String {
+    let lock = include_str!("../Cargo.lock");
+    let version = |name: &str| {
+        let (_, rest) = lock.split_once(&format!("\nname = \"{name}\"\nversion = \""))?;
+        Some(format!("{name} {}", rest.split('"').next()?))
+    };
+    let crates = ["rusqlite", "redb", "heed", "fjall", "okaywal", "serde_json"].into_iter().filter_map(version);
+    let lmdb = heed::lmdb_version();
+    let libraries =
+        [format!("SQLite {}", rusqlite::version()), format!("LMDB {}.{}.{}", lmdb.major, lmdb.minor, lmdb.patch)];
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    format!("{}\n{cores} cores, Linux {kernel}", crates.chain(libraries).collect::<Vec<_>>().join(", "))
 }
 
 /// What this program does as a process of its own in a workload.
