@@ -70,6 +70,9 @@ pub struct Group {
     file: File,
     queue: Mutex<Queue>,
     leading: AtomicBool,
+    /// How often somebody led, and ended.
+    ended: AtomicU32,
+    /// The last frame that is written and synced.
     durable: AtomicU32,
 }
 
@@ -82,8 +85,8 @@ struct Queue {
 impl Group {
     pub fn create(dir: &Path) -> Outcome<Group> {
         let file = zeros(&dir.join("log"), ROOM)?;
-        let (queue, leading, durable) = (Mutex::default(), AtomicBool::new(false), AtomicU32::new(0));
-        Ok(Group { file, queue, leading, durable })
+        let (queue, leading) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Group { file, queue, leading, ended: AtomicU32::new(0), durable: AtomicU32::new(0) })
     }
 
     pub fn edit(&self, edit: &Edit) -> Outcome {
@@ -94,16 +97,18 @@ impl Group {
             queue.last
         };
         loop {
-            let durable = self.durable.load(Ordering::Acquire);
-            if durable >= mine {
+            // Read first: whoever leads now ends after this, and the word will be another.
+            let seen = self.ended.load(Ordering::Acquire);
+            if self.durable.load(Ordering::Acquire) >= mine {
                 return Ok(());
             }
             if self.leading.swap(true, Ordering::Acquire) {
-                shared::wait(&self.durable, durable, None);
+                shared::wait(&self.ended, seen, None);
             } else {
                 let done = self.lead();
                 self.leading.store(false, Ordering::Release);
-                shared::wake(&self.durable);
+                self.ended.fetch_add(1, Ordering::Release);
+                shared::wake(&self.ended);
                 done?;
             }
         }
