@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets, on every compiler: the seed corpus, and mutations of it for a bounded time.
+//! The bodies of the fuzz targets, on every compiler: the seeds, and mutations of them for a bounded time.
 //!
 //! `CFGWAL_FUZZ_SECONDS` sets the time for each target, 2 unless set; `CFGWAL_TEST_SEED` replays what was drawn. An input that
 //! fails is kept under `target/tmp`, and `CFGWAL_FUZZ_INPUT=FILE` tries it alone.
@@ -20,8 +20,8 @@ use dice::Dice;
 /// Longer inputs show nothing that shorter ones do not.
 const LEN_MAX: usize = 4096;
 
-fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut files: Vec<PathBuf> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} holds no seeds", dir.display());
@@ -66,7 +66,7 @@ fn run(target: &str, body: fn(&[u8])) {
     }
     let seconds = std::env::var("CFGWAL_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let (began, mut dice) = (Instant::now(), Dice::new());
-    let seeds = corpus(target);
+    let seeds = seeds(target);
     let mut tried = 0_u64;
     let try_input = |input: &[u8]| {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(input))) {

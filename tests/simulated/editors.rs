@@ -46,6 +46,8 @@ struct Editor {
     at: u64,
     first: Option<u64>,
     half: Option<(Half, u32, String)>,
+    /// It asked for a file that is leased, by its number, and waits to save this text.
+    waits: Option<(u64, String)>,
     saved: bool,
 }
 
@@ -70,6 +72,8 @@ impl Editor {
                 Half::Gone => self.process.replace_file(FILE, &text, true).unwrap(),
             }
             self.saved = true;
+        } else if let Some((ino, text)) = self.waits.take() {
+            self.open(Some(ino), text);
         } else if !self.saved && call >= first.saturating_add(self.at - 1) {
             self.begin();
         }
@@ -90,20 +94,36 @@ impl Editor {
                 self.process.rename_file(FILE, "/settings.jsonc~").unwrap();
                 self.half = Some((Half::Gone, steps, text));
             }
-            Style::InPlace => {
-                let Ok(file) = self.process.hold(FILE, true) else { return };
-                file.write_at(&text, 0).unwrap();
-                file.set_len(text.len() as u64).unwrap();
-                self.saved = true;
+            Style::InPlace | Style::Truncate { .. } | Style::HeldOpen { .. } => self.open(None, text),
+        }
+    }
+
+    /// Open the file to write into it, at once or when the wait for its lease ends.
+    fn open(&mut self, found: Option<u64>, text: String) {
+        let opened = match found {
+            None => self.process.hold(FILE, true),
+            Some(ino) => self.process.hold_found(ino),
+        };
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let ino = found.map_or_else(|| self.process.number_of(FILE), Ok);
+                self.waits = Some((ino.unwrap(), text));
+                return;
             }
+            // Not there at this moment: a person would not have noticed, and tries again.
+            Err(_) => return,
+        };
+        match self.style {
             Style::Truncate { steps } => {
-                let Ok(file) = self.process.hold(FILE, true) else { return };
                 file.set_len(0).unwrap();
                 self.half = Some((Half::Open(file), steps, text));
             }
-            Style::HeldOpen { steps } => {
-                let Ok(file) = self.process.hold(FILE, true) else { return };
-                self.half = Some((Half::Open(file), steps, text));
+            Style::HeldOpen { steps } => self.half = Some((Half::Open(file), steps, text)),
+            _ => {
+                file.write_at(&text, 0).unwrap();
+                file.set_len(text.len() as u64).unwrap();
+                self.saved = true;
             }
         }
     }
@@ -121,7 +141,7 @@ impl Scene {
         let (program, process) = (disk.process(), disk.process());
         process.write_file(FILE, TEXT).unwrap();
         disk.settle();
-        let editor = Editor { process, style, at, first: None, half: None, saved: false };
+        let editor = Editor { process, style, at, first: None, half: None, waits: None, saved: false };
         let editor = Arc::new(Mutex::new(editor));
         if std::env::var_os("CFGWAL_EDITOR").is_some() {
             program.record();
