@@ -11,10 +11,11 @@ use crate::Outcome;
 /// File systems that live in memory, by what `statfs` calls them.
 const IN_MEMORY: [(i64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
 
-/// `CFGWAL_PEERS_DIR`, or a directory in this workspace's `target`.
+/// A directory of our own, emptied after each workload: in `CFGWAL_PEERS_DIR`, or in this workspace's `target`.
 pub fn root() -> Outcome<PathBuf> {
     let chosen = std::env::var_os("CFGWAL_PEERS_DIR").map(PathBuf::from);
-    let root = chosen.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/stores"));
+    let within = chosen.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
+    let root = within.join("cfgwal-peers-stores");
     fs::create_dir_all(&root)?;
     let kind = rustix::fs::statfs(&root)?.f_type;
     match IN_MEMORY.iter().find(|(number, _)| *number == kind) {
