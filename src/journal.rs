@@ -140,7 +140,7 @@ pub struct Pending {
 impl Pending {
     /// Wait until the edit is durable.
     pub fn wait(self) -> Result<Ack, Error> {
-        let settled = self.inner.queue.drive(&self.inner.log, &self.slot);
+        let settled = self.inner.drive(&self.slot);
         self.inner.acknowledge(&self.slot, settled)
     }
 }
@@ -227,9 +227,8 @@ impl Journal {
     /// As [`append`](Journal::append).
     pub fn append_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Ack, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
-        self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit);
-        let settled = self.inner.queue.drive(&self.inner.log, &slot);
+        let settled = self.inner.drive(&slot);
         self.inner.acknowledge(&slot, settled)
     }
 
@@ -247,10 +246,9 @@ impl Journal {
     /// As [`submit`](Journal::submit).
     pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
-        self.inner.look_for_hand_edit();
         let slot = self.inner.queue.push(edit);
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
-            self.inner.queue.drive_for_others(&self.inner.log);
+            self.inner.drive_for_others();
         } else {
             self.inner.wake_keeper();
             self.inner.signals.submitted();
@@ -437,6 +435,15 @@ impl Inner {
         Ok(Edit { transaction, payload: payload.into(), expected })
     }
 
+    /// See to it that an edit has its turn; a hand edit that was made before it comes first.
+    fn drive(&self, slot: &Slot) -> Settled {
+        self.queue.drive(&self.log, slot, || self.look_for_hand_edit())
+    }
+
+    fn drive_for_others(&self) -> bool {
+        self.queue.drive_for_others(&self.log, || self.look_for_hand_edit())
+    }
+
     /// Say what came of an edit that had its turn.
     fn acknowledge(self: &Arc<Self>, slot: &Slot, mut settled: Settled) -> Result<Ack, Error> {
         let appended = loop {
@@ -445,7 +452,7 @@ impl Inner {
                 // Judged on something that was lost, and nothing was written: judge again.
                 (Ok(appended), Err(Error::OutcomeUnknown(_))) if !appended.written && !self.log.is_latched() => {
                     let again = self.queue.push(slot.edit.clone());
-                    settled = self.queue.drive(&self.log, &again);
+                    settled = self.drive(&again);
                 }
                 (Ok(_), Err(error)) | (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
             }
@@ -542,12 +549,12 @@ impl Inner {
 
     /// Everything submitted so far is appended and durable.
     fn flush(&self) -> Result<(), Error> {
-        while self.queue.drive_for_others(&self.log) {}
+        while self.drive_for_others() {}
         self.log.sync_all()
     }
 
     fn drive_submitted(&self) {
-        while self.queue.drive_for_others(&self.log) {}
+        while self.drive_for_others() {}
         self.signals.edited();
     }
 

@@ -635,7 +635,7 @@ impl Materialiser<'_> {
     }
 
     fn fill(&self, file: &dyn File, text: &[u8], like: Option<&dyn File>, path: &std::path::Path) -> Result<(), Error> {
-        storage::write_full(file, text, 0).map_err(Error::io("write", path))?;
+        storage::write_in_pieces(file, text).map_err(Error::io("write", path))?;
         match like {
             Some(like) => file.take_metadata(like),
             None => file.set_mode(self.log.storage.default_mode()),

@@ -269,7 +269,7 @@ pub(crate) fn write(storage: &dyn Storage, dir: &Path, revision: u64, bytes: &[u
         storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
         storage.rename(&target, &path, Rename::Replace).map_err(Error::io("name", &path))?;
     }
-    let written = storage::write_full(&*file, bytes, 0)
+    let written = storage::write_in_pieces(&*file, bytes)
         .and_then(|()| file.sync())
         .map_err(Error::io("write", &path))
         .and_then(|()| storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target)));

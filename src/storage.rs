@@ -259,6 +259,21 @@ pub(crate) fn write_full(file: &dyn File, bytes: &[u8], offset: u64) -> io::Resu
     Ok(())
 }
 
+/// What is written between two syncs of a large file.
+const PIECE: usize = 2 << 20;
+
+/// Write all of it at the beginning, in pieces that are synced one by one if it is large: a single large sync would hold
+/// up all others on the disk. What is left for the caller's own sync is no more than a piece.
+pub(crate) fn write_in_pieces(file: &dyn File, bytes: &[u8]) -> io::Result<()> {
+    for (at, piece) in bytes.chunks(PIECE).enumerate() {
+        if at > 0 {
+            file.sync()?;
+        }
+        write_full(file, piece, (at * PIECE) as u64)?;
+    }
+    Ok(())
+}
+
 /// Zeros are written page by page: one large write makes pages that cost every later sync more.
 const ZERO_PAGE: [u8; 4096] = [0; 4096];
 

@@ -168,7 +168,9 @@ impl Queue {
     }
 
     /// See to it that this edit has its turn and is durable.
-    pub(super) fn drive(&self, log: &Log, slot: &Slot) -> Settled {
+    ///
+    /// `before` is called before anything is judged.
+    pub(super) fn drive(&self, log: &Log, slot: &Slot, before: impl Fn()) -> Settled {
         loop {
             let mut waiting = self.waiting();
             let settled = slot.state().settled.clone();
@@ -189,13 +191,14 @@ impl Queue {
                 drop(waiting);
                 Lead(self)
             };
+            before();
             self.append_batch(log);
             drop(lead);
         }
     }
 
     /// Append some of what waits and see it durable, for owners who may be long in coming. Returns whether there was any.
-    pub(super) fn drive_for_others(&self, log: &Log) -> bool {
+    pub(super) fn drive_for_others(&self, log: &Log, before: impl Fn()) -> bool {
         let mut waiting = self.waiting();
         waiting.helpers += 1;
         while waiting.led {
@@ -205,7 +208,10 @@ impl Queue {
         waiting.led = true;
         drop(waiting);
         let lead = Lead(self);
-        let any = self.append_batch(log);
+        let any = self.waiting_bytes() > 0 && {
+            before();
+            self.append_batch(log)
+        };
         drop(lead);
         any
     }

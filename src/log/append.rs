@@ -314,14 +314,11 @@ impl Batch {
                 }
             },
         };
-        let mut next = self.version.clone();
-        let applied = next.edit(transaction)?;
+        // One that is refused changes nothing.
+        let applied = self.version.edit(transaction)?;
         if !applied.changed && transaction.key.is_none() && transaction.base.is_none() {
             return Ok(self.answer(self.version.revision(), applied.results, false));
         }
-        let cursor = self.version.cursor;
-        self.version = next;
-        self.version.cursor = cursor;
         self.push(segment, FrameKind::Edit, &payload);
         Ok(self.written(payload, applied.results))
     }
