@@ -44,15 +44,24 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
         true => spliced(body, target)?,
         false => patch_unended(body, &value, target)?,
     };
-    seal(bom, patched, |patched| stands_for(patched, target)).map_err(|error| match (error, stands_for(body, &value)) {
-        (error @ Unpatchable::Unproven(_), Ok(true)) | (error @ Unpatchable::Unwritable(_), _) => error,
-        (_, Err(Invalid { line, column, why, .. })) => {
-            Unpatchable::Unwritable(format!("line {line}, column {column}: {why}; change that by hand"))
-        }
-        _ => Unpatchable::Unwritable(
-            "other readers of YAML read this file as something else; edit it by hand".to_owned(),
-        ),
+    seal(bom, patched, |patched| stands_for(patched, target)).map_err(|error| match error {
+        Unpatchable::Unproven(_) => disagreement(body, &value).map_or(error, Unpatchable::Unwritable),
+        error => error,
     })
+}
+
+/// What readers do not agree about in this text, whatever becomes of it.
+fn disagreement(body: &str, value: &Value) -> Option<String> {
+    let blank = |line: &str| line.contains('\t') && line.trim().is_empty();
+    match stands_for(body, value) {
+        Ok(true) => body.lines().position(blank).map(|line| {
+            format!("line {} is blank but for a tab, which not all readers take everywhere; remove it", line + 1)
+        }),
+        Ok(false) => Some("other readers of YAML read this file as something else; edit it by hand".to_owned()),
+        Err(Invalid { line, column, why, .. }) => {
+            Some(format!("line {line}, column {column}: {why}; change that by hand"))
+        }
+    }
 }
 
 fn spliced(body: &str, target: &Value) -> Result<String, Unpatchable> {
@@ -64,9 +73,12 @@ fn spliced(body: &str, target: &Value) -> Result<String, Unpatchable> {
 fn patch_unended(body: &str, value: &Value, target: &Value) -> Result<String, Unpatchable> {
     let line_break = if body.contains("\r\n") { "\r\n" } else { "\n" };
     let ended = format!("{body}{line_break}");
-    if Tree::parse(&ended)?.value() != *value {
-        // Readers do not agree on whether this value ends in a newline, so one more byte may change it.
-        let why = "the last value is a block scalar without a final newline; end the file with a newline first";
+    let tree = Tree::parse(body)?;
+    if tree.block_scalars.last() == Some(&body.len()) && !stands_for(body, value).is_ok_and(|same| same)
+        || Tree::parse(&ended)?.value() != *value
+    {
+        let why = "the last value is a block scalar without a final newline, and readers do not agree on whether it ends in \
+                   one; end the file with a newline first";
         return Err(Unpatchable::Unwritable(why.to_owned()));
     }
     let mut patched = spliced(&ended, target)?;
@@ -98,10 +110,28 @@ fn check(target: &Value, depth: usize) -> Result<(), Unpatchable> {
             refuse(format!("the value is nested deeper than {} levels", limits::DEPTH_MAX))
         }
         Value::Array(list) => list.iter().try_for_each(|value| check(value, depth + 1)),
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| match key.len() > limits::KEY_MAX {
-            true => refuse(format!("a key has {} bytes; the limit is {}", key.len(), limits::KEY_MAX)),
-            false => check(value, depth + 1),
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| {
+            if key.len() > limits::KEY_MAX {
+                return refuse(format!("a key has {} bytes; the limit is {}", key.len(), limits::KEY_MAX));
+            }
+            if is_long_when_written(key) {
+                return refuse(format!("a key takes more than {WRITTEN_KEY_MAX} characters when it is written"));
+            }
+            check(value, depth + 1)
         }),
         _ => Ok(()),
     }
+}
+
+/// Readers do not take longer keys on one line.
+const WRITTEN_KEY_MAX: usize = 1_000;
+
+fn is_long_when_written(key: &str) -> bool {
+    // No character becomes more than ten.
+    if key.len() * 10 < WRITTEN_KEY_MAX {
+        return false;
+    }
+    let mut out = String::new();
+    write::string(&mut out, key, Some('\''));
+    out.chars().count() > WRITTEN_KEY_MAX
 }

@@ -243,12 +243,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
             new.push(' ');
         }
         self.inline(&mut new, node, target);
-        let mut end = node.end;
-        if matches!(place, Place::Root) && tree.text[end..].trim().is_empty() {
-            // Not all readers take tabs there.
-            end = tree.text.trim_end_matches(['\r', '\n']).len().max(end);
-        }
-        self.splice(node.start..end, new);
+        self.splice(node.start..node.end, new);
         Ok(())
     }
 
@@ -294,6 +289,8 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 let at = tree.line_end(node.end);
                 self.splice(at..at, new);
             }
+            // Nothing may begin behind an anchor but what is in brackets.
+            Place::Dash if node.anchor > 0 => return false,
             Place::Dash => {
                 new.push(' ');
                 write::block(&mut new, target, tree.column(node.gate) + 1, &self.style);

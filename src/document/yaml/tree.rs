@@ -105,7 +105,7 @@ impl<'a> Tree<'a> {
                     return Err(Invalid::at(text, reader.at(span.start.index()), why));
                 }
                 Event::DocumentStart(explicit) => {
-                    document = Some(if explicit { reader.at(span.end.index()) } else { 0 });
+                    document = Some(if explicit { reader.at(span.end.index()) } else { first(text) });
                 }
                 event => {
                     root = Some(reader.node(event, span, document.unwrap_or(0), false, 0)?);
@@ -362,6 +362,9 @@ impl<'a> Reader<'a> {
         let end = self.nodes[key].end;
         let colon = skip_blank(self.text, end);
         let gate = if self.text[colon..].starts_with(':') { colon + 1 } else { end };
+        if explicit && name.is_empty() && gate == end {
+            return self.fault(start, "a key with `? ` and nothing behind it");
+        }
         let (event, span) = self.next()?;
         let value = self.node(event, span, gate, flow, depth + 1)?;
         Ok((name, key, value))
@@ -393,7 +396,18 @@ fn skip_blank(text: &str, from: usize) -> usize {
     }
 }
 
-/// The same, and past a comma.
+/// Where a document without `---` begins: past the ends of documents that are none.
+fn first(text: &str) -> usize {
+    let mut at = skip_blank(text, 0);
+    while (at == 0 || text[..at].ends_with('\n'))
+        && text[at..].strip_prefix("...").is_some_and(|rest| rest.is_empty() || rest.starts_with(BLANK))
+    {
+        at = skip_blank(text, at + 3);
+    }
+    at
+}
+
+/// Past blanks, comments and a comma.
 fn skip_comma(text: &str, from: usize) -> usize {
     let at = skip_blank(text, from);
     if text[at..].starts_with(',') { skip_blank(text, at + 1) } else { at }

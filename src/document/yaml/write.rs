@@ -127,10 +127,9 @@ fn is_plain(text: &str) -> bool {
     let first = text.chars().next();
     first.is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '_' | '.' | '(' | '$' | '+'))
         && !text.contains([',', '[', ']', '{', '}', '#', '\t'])
-        && !text.contains(": ")
-        && !text.ends_with([' ', ':'])
+        && text.split(':').skip(1).all(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '/'))
+        && !text.ends_with(' ')
         && !text.starts_with("...")
-        && !text.contains("://{")
         && !is_ambiguous(text)
 }
 

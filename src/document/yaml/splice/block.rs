@@ -61,7 +61,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
     fn above_comments(&self, node: &Node, first: usize) -> usize {
         let tree = self.tree;
         let line = tree.line_start(first);
-        let head = if node.gate == 0 { 0 } else { tree.next_line(node.gate) };
+        let head = if node.gate < line { tree.next_line(node.gate) } else { 0 };
         let mut at = line;
         while at > head {
             let before = tree.line_start(at - 1);
@@ -81,7 +81,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         }
         let start = node.items[run.start].start;
         if tree.leads_line(start) {
-            node.items[run].iter().for_each(|item| self.remove_lines(*item));
+            self.remove_lines(&node.items[run]);
             return Ok(());
         }
         // What comes next moves up behind the dash: an item, or a comment before it.
@@ -92,30 +92,40 @@ impl<'t, 'a> Splicer<'t, 'a> {
         Ok(())
     }
 
-    fn remove_lines(&mut self, item: Item) {
+    /// Removes the lines of neighbouring items.
+    fn remove_lines(&mut self, items: &[Item]) {
         let tree = self.tree;
-        let (start, mut end) = (tree.line_start(item.start), tree.next_line(tree.end(item)));
-        // A block scalar before this would take in blank lines behind it, and comments that are as deep as it is.
+        let Some(first) = items.first() else { return };
+        let start = tree.line_start(first.start);
         let scalars = &tree.block_scalars;
         let before = scalars.partition_point(|&scalar| scalar < start).checked_sub(1).map(|at| scalars[at]);
-        if before.is_some_and(|before| tree.text[before..start].trim().is_empty()) {
-            let mut line = end;
-            while line < tree.text.len() {
-                let (text, next) = (&tree.text[line..tree.line_end(line)], tree.next_line(line));
-                let content = text.trim_start_matches(' ');
-                if content.trim().is_empty() && line == end {
-                    end = next;
-                } else if content.starts_with('#') {
-                    let depth = text.len() - content.len();
-                    let deeper = depth.saturating_sub(tree.column(item.start));
-                    self.splice(line..line + deeper, "");
-                } else if !content.trim().is_empty() {
-                    break;
-                }
-                line = next;
+        let behind_scalar = before.is_some_and(|before| tree.text[before..start].trim().is_empty());
+        for item in items {
+            let end = tree.next_line(tree.end(*item));
+            self.splice(tree.line_start(item.start)..end, "");
+            if behind_scalar {
+                self.keep_out_of_scalar(end, tree.column(item.start));
             }
         }
-        self.splice(start..end, "");
+    }
+
+    /// Removes blank lines from `line` on, and what makes comments there deeper than `column`: a block scalar that is now right
+    /// before them would take them in.
+    fn keep_out_of_scalar(&mut self, mut line: usize, column: usize) {
+        let tree = self.tree;
+        while line < tree.text.len() {
+            let (text, next) = (&tree.text[line..tree.line_end(line)], tree.next_line(line));
+            let content = text.trim_start_matches(' ');
+            if content.trim().is_empty() {
+                self.splice(line..next, "");
+            } else if content.starts_with('#') {
+                let deeper = (text.len() - content.len()).saturating_sub(column);
+                self.splice(line..line + deeper, "");
+            } else {
+                return;
+            }
+            line = next;
+        }
     }
 
     /// Writes `target` in the place of a block collection none of whose items stay.
@@ -145,7 +155,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 self.splice(first..tree.end(node.items[0]), new);
             }
         }
-        rest.iter().for_each(|item| self.remove_lines(*item));
+        self.remove_lines(rest);
         Ok(())
     }
 }

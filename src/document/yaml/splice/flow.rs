@@ -46,7 +46,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         let rest = tree.text[end..tree.line_end(end)].trim_start();
         let rest = match rest.strip_prefix(',') {
             Some(rest) => rest.trim_start(),
-            None if at + 1 == node.items.len() => rest,
+            None if at + 1 == node.items.len() && self.comma(node, at).is_none() => rest,
             None => return None,
         };
         (tree.leads_line(item.start) && (rest.is_empty() || rest.starts_with('#'))).then(|| tree.next_line(end))
