@@ -10,8 +10,9 @@ use cfgwal::document::{Format, Unpatchable, parse, patch};
 use cfgwal::{Op, Path, State, Value};
 use yaml_serde::Value as Judged;
 
+/// What is JSON is YAML.
 fn value(json: &str) -> Value {
-    parse(&Format::Json, json.as_bytes()).unwrap()
+    read(json)
 }
 
 fn read(text: &str) -> Value {

@@ -200,7 +200,8 @@ impl<'a> Reader<'a> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
-                let at = self.at(error.marker().index());
+                // What is missing at the end is missed behind the last thing written.
+                let at = self.at(error.marker().index()).min(self.text.trim_end().len());
                 Err(Invalid::at(self.text, at, error.info()))
             }
             None => Err(Invalid::at(self.text, self.text.len(), "the text ends too early")),

@@ -231,7 +231,7 @@ impl Speller<'_> {
         let body = text.trim_end_matches('\n');
         let is_folded = self.roll(2) == 0;
         let fits = |line: &str| {
-            !line.contains(|c: char| c.is_control()) && !line.ends_with(' ') && !(is_folded && line.starts_with(' '))
+            !(line.contains(|c: char| c.is_control()) || line.ends_with(' ') || is_folded && line.starts_with(' '))
         };
         if body.is_empty() || body.starts_with([' ', '\n']) || !body.split('\n').all(fits) {
             return false;
