@@ -28,7 +28,7 @@ mod queue;
 
 use crate::planted::{Bug, planted};
 pub use options::{Materialise, Options};
-use queue::{Edit, Queue, Slot};
+use queue::{Edit, Queue, Settled, Slot};
 
 /// A config file with its journal, open.
 ///
@@ -55,6 +55,8 @@ struct Inner {
     shown: Mutex<Option<Shown>>,
     /// What kept the file from being written the last time.
     held_back: Mutex<Option<Behind>>,
+    /// Where saves overruled programs, until somebody asks.
+    conflicts: Mutex<Vec<Path>>,
 }
 
 /// Closes the journal with the last clone.
@@ -130,30 +132,25 @@ impl Snapshot {
 #[must_use = "an edit that nobody waits for may still be refused or fail"]
 pub struct Pending {
     inner: Arc<Inner>,
-    edit: Edit,
     slot: Arc<Slot>,
 }
 
 impl Pending {
     /// Wait until the edit is durable.
     pub fn wait(self) -> Result<Ack, Error> {
-        let outcome = self.inner.queue.drive(&self.inner.log, &self.slot);
-        self.inner.acknowledge(self.edit.clone(), outcome, self.slot.settled.get().cloned())
+        let settled = self.inner.queue.drive(&self.inner.log, &self.slot);
+        self.inner.acknowledge(&self.slot, settled)
     }
 }
 
 impl Future for Pending {
     type Output = Result<Ack, Error>;
 
-    /// Ready once the edit was appended; the sync itself, short and bounded, happens inside `poll`.
+    /// Ready once the edit is durable; the background thread sees to that.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        *self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
-        match self.slot.outcome() {
-            Some(outcome) => {
-                let settled = self.slot.settled.get().cloned();
-                Poll::Ready(self.inner.acknowledge(self.edit.clone(), outcome, settled))
-            }
-            None => {
+        match self.slot.poll(context) {
+            Poll::Ready(settled) => Poll::Ready(self.inner.acknowledge(&self.slot, settled)),
+            Poll::Pending => {
                 self.inner.signals.submitted();
                 Poll::Pending
             }
@@ -207,6 +204,7 @@ impl Journal {
             keeper: Mutex::default(),
             shown: Mutex::default(),
             held_back: Mutex::default(),
+            conflicts: Mutex::default(),
         });
         Ok(Journal { _last: Arc::new(Closer(inner.clone())), inner })
     }
@@ -227,9 +225,9 @@ impl Journal {
     pub fn append_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Ack, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
         self.inner.look_for_hand_edit();
-        let slot = self.inner.queue.push(edit.clone());
-        let outcome = self.inner.queue.drive(&self.inner.log, &slot);
-        self.inner.acknowledge(edit, outcome, None)
+        let slot = self.inner.queue.push(edit);
+        let settled = self.inner.queue.drive(&self.inner.log, &slot);
+        self.inner.acknowledge(&slot, settled)
     }
 
     /// Begin an edit and do not wait. Edits submitted one after the other are applied in that order and share syncs.
@@ -247,14 +245,14 @@ impl Journal {
     pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
         self.inner.look_for_hand_edit();
-        let slot = self.inner.queue.push(edit.clone());
+        let slot = self.inner.queue.push(edit);
         if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
             self.inner.queue.drive_for_others(&self.inner.log);
         } else {
             self.inner.wake_keeper();
             self.inner.signals.submitted();
         }
-        Ok(Pending { inner: self.inner.clone(), edit, slot })
+        Ok(Pending { inner: self.inner.clone(), slot })
     }
 
     /// The value at a path in the newest durable revision, as any type that serde can read; `None`: nothing is there.
@@ -341,6 +339,12 @@ impl Journal {
         Ok(self.inner.materialiser(false).look(&version)?.0)
     }
 
+    /// Where saves that this journal took over overruled what programs had written since, or put back what they had
+    /// replaced: the paths since this was last asked. The save counts; the log keeps both, and still knows it after a crash.
+    pub fn take_conflicts(&self) -> Vec<Path> {
+        std::mem::take(&mut *self.inner.conflicts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Bring the config file up to date and close the journal, if no clone of it is left.
     ///
     /// # Errors
@@ -424,36 +428,20 @@ impl Inner {
         document::admit(&self.config.format, &mut transaction.ops)?;
         let mut payload = Vec::new();
         transaction.encode(&mut payload)?;
-        Ok(Edit { transaction: Box::new(transaction), payload: payload.into(), expected })
+        Ok(Edit { transaction, payload: payload.into(), expected })
     }
 
-    /// Wait until an appended edit is durable, and say what came of it.
-    fn acknowledge(
-        self: &Arc<Self>,
-        edit: Edit,
-        mut outcome: Result<Appended, Error>,
-        mut settled: Option<Result<(), Error>>,
-    ) -> Result<Ack, Error> {
+    /// Say what came of an edit that had its turn.
+    fn acknowledge(self: &Arc<Self>, slot: &Slot, mut settled: Settled) -> Result<Ack, Error> {
         let appended = loop {
-            let appended = match outcome {
-                Ok(appended) => appended,
-                Err(refused @ (Error::Refused(_) | Error::Revision { .. })) => {
-                    // What it was judged on must not vanish after the answer.
-                    if !planted(Bug::RefusedEarly) {
-                        self.log.sync_all()?;
-                    }
-                    return Err(refused);
-                }
-                Err(error) => return Err(error),
-            };
-            match settled.take().unwrap_or_else(|| self.log.wait_durable(&appended.ticket)) {
-                Ok(()) => break appended,
+            match (settled.outcome, settled.durable) {
+                (Ok(appended), Ok(())) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
-                Err(Error::OutcomeUnknown(_)) if !appended.written && !self.log.is_latched() => {
-                    let slot = self.queue.push(edit.clone());
-                    outcome = self.queue.drive(&self.log, &slot);
+                (Ok(appended), Err(Error::OutcomeUnknown(_))) if !appended.written && !self.log.is_latched() => {
+                    let again = self.queue.push(slot.edit.clone());
+                    settled = self.queue.drive(&self.log, &again);
                 }
-                Err(error) => return Err(error),
+                (Ok(_), Err(error)) | (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
             }
         };
         let Appended { revision, results, written, repeated, .. } = appended;
@@ -507,7 +495,7 @@ impl Inner {
     }
 
     fn materialiser(&self, accept: bool) -> Materialiser<'_> {
-        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept }
+        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept, conflicts: &self.conflicts }
     }
 
     fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {

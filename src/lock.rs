@@ -37,6 +37,8 @@ pub(crate) struct Locks {
 #[must_use = "dropping the guard lets the next appender in"]
 pub(crate) struct AppendGuard<'a> {
     locks: &'a Locks,
+    /// Whoever held the lock before [settled](AppendGuard::settle) what it did.
+    pub found_settled: bool,
     _thread: MutexGuard<'a, ()>,
 }
 
@@ -45,6 +47,13 @@ pub(crate) struct AppendGuard<'a> {
 pub(crate) struct MaintenanceGuard<'a> {
     locks: &'a Locks,
     _thread: MutexGuard<'a, ()>,
+}
+
+impl AppendGuard<'_> {
+    /// Tell the next holder that the log holds just what the watermark says.
+    pub(crate) fn settle(&self) {
+        self.locks.watermark.settle();
+    }
 }
 
 impl Drop for AppendGuard<'_> {
@@ -88,7 +97,8 @@ impl Locks {
         let thread = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
         self.take(Role::Appender, timeout)?;
         // Made before the check, so that a failed check gives the lock back.
-        let guard = AppendGuard { locks: self, _thread: thread };
+        let found_settled = self.watermark.unsettle();
+        let guard = AppendGuard { locks: self, found_settled, _thread: thread };
         self.still_there()?;
         Ok(guard)
     }

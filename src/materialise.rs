@@ -7,6 +7,7 @@
 //! A text in the file that the log does not know is someone's edit. It is never overwritten.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::compact;
@@ -35,7 +36,7 @@ pub(crate) use file::{ConfigFile, Seen, Text};
 pub(crate) use in_place::unfinished;
 
 /// How long to wait for someone who has the file open for writing.
-const IN_USE: Duration = Duration::from_secs(1);
+pub(crate) const IN_USE: Duration = Duration::from_secs(1);
 /// How often someone who has it open is waited for again.
 const AGAIN: Duration = Duration::from_millis(10);
 /// How long a file may be gone: an editor between its two steps.
@@ -155,6 +156,8 @@ pub(crate) struct Materialiser<'a> {
     /// The file counts as it is: removed, emptied or with most of it gone, a person has said that this is meant, or
     /// that it is to be written anew.
     pub accept: bool,
+    /// Where a save that was taken over overruled a program is added here.
+    pub conflicts: &'a Mutex<Vec<Path>>,
 }
 
 impl Materialiser<'_> {
@@ -168,11 +171,17 @@ impl Materialiser<'_> {
         };
         Ok(match version.known(&hash_text(&self.log.store, &text.bytes)) {
             // Until an exchange is settled, someone's save may lie beside the file.
-            Some(known) if version.showing.is_none() && known.stands_for.revision() >= revision => {
-                let shown = Shown { stat: text.stat, revision: known.stands_for.revision() };
-                (FileStatus::Current { revision }, Some(shown))
+            Some(known) if version.showing.is_some() => behind(Some(known.stands_for.revision()), Behind::Pending),
+            Some(known) => {
+                let shows = known.stands_for.revision();
+                let status = if shows >= revision {
+                    FileStatus::Current { revision }
+                } else {
+                    FileStatus::Behind { shows: Some(shows), revision, why: Behind::Pending }
+                };
+                // A text that merely lags is ours too: nobody need read it again before it changes.
+                (status, Some(Shown { stat: text.stat, revision: shows }))
             }
-            Some(known) => behind(Some(known.stands_for.revision()), Behind::Pending),
             None => behind(None, self.foreign(version, &text.bytes)?),
         })
     }
@@ -298,7 +307,8 @@ impl Materialiser<'_> {
         let revision = version.known(&against).map_or(0, |text| text.stands_for.revision());
         let time = self.log.storage.clock_micros();
         let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
-        let entry = move |now: &Version| {
+        let mut overruled = Vec::new();
+        let entry = |now: &Version| {
             // Only if the text that it was compared with is still the one that counts.
             if !now.texts.iter().map(|text| text.hash).eq(known.iter().copied()) {
                 return Ok(None);
@@ -309,6 +319,7 @@ impl Materialiser<'_> {
             }
             let mut conflicts: Vec<Path> = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
             conflicts.extend(undone.iter().filter(|path| !conflicts.contains(path)).cloned().collect::<Vec<_>>());
+            overruled.clone_from(&conflicts);
             let base = Base { text: hash, against, revision, own: done.own, conflicts };
             let origin = origin.clone();
             Ok(Some(Entry::Edit(Transaction { time, origin, key: None, base: Some(base), ops: done.ops })))
@@ -324,6 +335,7 @@ impl Materialiser<'_> {
             request.outcome.expect("every request has an outcome")?;
         }
         self.log.sync_all()?;
+        self.conflicts.lock().unwrap_or_else(PoisonError::into_inner).append(&mut overruled);
         Ok(Outcome::Again)
     }
 
@@ -393,7 +405,14 @@ impl Materialiser<'_> {
             self.note(note)?;
         }
         let path = self.beside(&side.name);
+        // Whoever opens the old text from here on to write into it waits until it is decided where that text is.
+        let leased = old.file.try_lease(Lease::Read);
+        if matches!(leased, Ok(false)) {
+            self.settle(&*self.log.published()?)?;
+            return Ok(Outcome::Again);
+        }
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
+            let _ = old.file.end_lease(Lease::Read);
             self.settle(&*self.log.published()?)?;
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
@@ -402,32 +421,20 @@ impl Materialiser<'_> {
                 _ => Err(Error::io("replace", &self.config.path)(error)),
             };
         }
-        self.wait_for_writers(&*old.file);
-        if !planted(Bug::ExchangeUnchecked) && !self.is_what_was_read(&path, &old)? {
-            // An editor saved in between, or was about to: its text goes back to its place, where it is an ordinary save.
+        let wanted = leased.is_ok() && file::is_wanted(&*old.file);
+        if !planted(Bug::ExchangeUnchecked) && (wanted || !self.is_what_was_read(&path, &old)?) {
+            // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
             if !planted(Bug::SaveNotPutBack) {
                 self.put_back(&path, new)?;
             }
+            // Whoever waited opens what lies in its place again.
+            let _ = old.file.end_lease(Lease::Read);
             self.settle(&*self.log.published()?)?;
             return Ok(Outcome::Again);
         }
         let outcome = self.finish(version, side)?;
         self.remove_unless_open(&path, &*old.file, &old.bytes)?;
         Ok(outcome)
-    }
-
-    /// Someone may have opened the file to write into it right before it was exchanged. From now on nobody new does; give
-    /// them a moment to finish. Who takes longer is seen by a later [sweep](Materialiser::sweep).
-    fn wait_for_writers(&self, file: &dyn File) {
-        let storage = &*self.log.storage;
-        let began = storage.uptime();
-        while let Ok(false) = file.try_lease(Lease::Read)
-            && storage.uptime().saturating_sub(began) < IN_USE
-        {
-            storage.sleep(AGAIN);
-        }
-        // It was asked for to look, not to hold.
-        let _ = file.end_lease(Lease::Read);
     }
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come

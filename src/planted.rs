@@ -99,6 +99,8 @@ bugs! {
     CutIgnored,
     /// A longer record can be written than can be read.
     ReadLimitTighter,
+    /// That whoever appended before was killed at it is not looked at.
+    UnsettledIgnored,
     /// An edit is judged without a look at what others appended.
     NotCaughtUp,
     /// The append lock is not taken.

@@ -7,6 +7,7 @@
 //! does not check is a torn tail or damage: it reports what it met, `recovery` decides.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use crate::error::Error;
 use crate::frame::{self, Fault, Frame, FrameKind, Seed, u32_at, u64_at};
@@ -154,6 +155,8 @@ pub(crate) struct Segment {
     pub file: Box<dyn File>,
     pub path: PathBuf,
     pub stat: Stat,
+    /// How long it was when it was last looked at; it only grows.
+    pub room: AtomicU64,
 }
 
 /// The name of a segment's file.
@@ -192,7 +195,7 @@ impl Segment {
         let block = storage::read_range(&*file, 0, BLOCK as usize).map_err(Error::io("read", &path))?;
         Ok(match Header::decode(&block) {
             Ok(header) if header.number == number => {
-                Ok(Segment { seed: Seed::new(&header.salt), header, file, path, stat })
+                Ok(Segment { seed: Seed::new(&header.salt), header, file, path, stat, room: AtomicU64::new(0) })
             }
             Ok(_) => Err(HeaderFault::Damaged),
             Err(fault) => Err(fault),
@@ -315,7 +318,8 @@ impl Draft<'_> {
         let file = self.file.take().expect("a draft is published once");
         storage::sync_dir(self.storage, dir).map_err(Error::io("sync", dir))?;
         let stat = file.stat().map_err(Error::io("look at", &target))?;
-        Ok(Segment { seed: Seed::new(&header.salt), header, file, path: target, stat })
+        let room = AtomicU64::new(0);
+        Ok(Segment { seed: Seed::new(&header.salt), header, file, path: target, stat, room })
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::error::{Error, Holder};
+use crate::planted::{Bug, planted};
 use crate::storage::{File, Open, PAGE_LEN, Page, Storage};
 
 /// The file's name in the journal.
@@ -34,6 +35,7 @@ const RELEASED: usize = 10;
 const WAITERS: usize = 11;
 const NAMED: usize = 12;
 const LISTENERS: usize = 13;
+const UNSETTLED: usize = 14;
 const APPENDER: usize = 16;
 const MAINTAINER: usize = 32;
 /// Words of one holder: process, since when, and the command.
@@ -160,6 +162,7 @@ impl Watermark {
         for at in [POISON, MARK, WAITERS, NAMED, LISTENERS] {
             self.word(at).store(0, SeqCst);
         }
+        self.word(UNSETTLED).store(1, SeqCst);
         self.word(DURABLE).store(durable.word(), SeqCst);
         self.word(TAIL).store(durable.word(), SeqCst);
         self.store_sixteen(BOOT, boot);
@@ -202,6 +205,17 @@ impl Watermark {
     /// Tell where the log ends. Only under the append lock, after the write.
     pub(crate) fn set_tail(&self, segment: u64, sequence: u64) {
         self.word(TAIL).store(Reached::new(segment, sequence).word(), SeqCst);
+    }
+
+    /// Tell that somebody is about to append, under the append lock. Returns whether whoever did so before
+    /// [came to an end](Watermark::settle): if not, the log may hold more than the page says.
+    pub(crate) fn unsettle(&self) -> bool {
+        self.word(UNSETTLED).swap(1, SeqCst) == 0 || planted(Bug::UnsettledIgnored)
+    }
+
+    /// Tell that the log holds just what the page says. Only under the append lock.
+    pub(crate) fn settle(&self) {
+        self.word(UNSETTLED).store(0, SeqCst);
     }
 
     /// A count to hand to [`wait_published`](Watermark::wait_published), read before looking at anything else.

@@ -226,7 +226,8 @@ fn whatever_a_power_cut_leaves_on_a_real_file_system_holds_every_acknowledged_ed
             let file = File::options().write(true).open(&cut).unwrap();
             // Of what was written before the next flush any part may have reached the disk, in any order; the first variant
             // has none of it.
-            let later = entries[done..].iter().take_while(|entry| !entry.is_flush).filter(|entry| !entry.bytes.is_empty());
+            let later =
+                entries[done..].iter().take_while(|entry| !entry.is_flush).filter(|entry| !entry.bytes.is_empty());
             later.filter(|_| variant > 0 && dice.below(2) == 0).for_each(|entry| write(&file, entry));
             drop(file);
             tried += 1;

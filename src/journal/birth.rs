@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::document::{self, Format};
 use crate::error::Error;
 use crate::log::ZEROS_FIRST;
-use crate::materialise::{ConfigFile, chosen};
+use crate::materialise::{ConfigFile, IN_USE, Seen, chosen};
 use crate::note::hash_text;
 use crate::recovery;
 use crate::segment::{Header, Segment};
@@ -22,7 +22,12 @@ use crate::watermark::{self, Reached, Watermark};
 /// What decides how the file is read, and is not said by its name, is written down with it: the format from here on.
 pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<Format, Error> {
     let storage = &*config.storage;
-    let text = config.read()?;
+    // A person who is saving just now is waited for.
+    let text = match config.read_settled(IN_USE)? {
+        Seen::Text(text) => Some(text),
+        Seen::InUse => config.read()?,
+        Seen::Absent => None,
+    };
     if text.is_none() && !create {
         return Err(Error::Missing { path: config.path.clone() });
     }

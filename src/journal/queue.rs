@@ -1,12 +1,15 @@
-//! Edits of many threads, appended together: whoever finds nobody at it appends for all who wait.
+//! Edits of many threads, appended together: one thread leads, which appends for all who wait and sees it durable; the
+//! others sleep until their edit is settled, or until it is their turn to lead.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use crate::error::Error;
 use crate::log::{Appended, Log, Request, Want};
 use crate::op::Transaction;
+use crate::planted::{Bug, planted};
 
 /// Edits that go into one write at most.
 const BATCH_MAX: usize = 1024;
@@ -17,41 +20,75 @@ pub(super) const WAITING_MAX: usize = 64 << 20;
 
 /// One edit on its way into the log.
 pub(super) struct Slot {
-    edit: Mutex<Option<Edit>>,
-    outcome: Mutex<Option<Result<Appended, Error>>>,
-    pub(super) waker: Mutex<Option<Waker>>,
-    /// Whether it became durable, where someone has waited for that on behalf of its owner.
-    pub(super) settled: OnceLock<Result<(), Error>>,
-    len: usize,
+    pub(super) edit: Edit,
+    state: Mutex<State>,
+    /// Told when it is settled, or when it is its owner's turn to lead.
+    changed: Condvar,
+    /// Its owner sleeps and can be asked to lead. Changed under the lock of the queue.
+    sleeps: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    settled: Option<Settled>,
+    leads: bool,
+    waker: Option<std::task::Waker>,
 }
 
 /// What is needed to judge and write an edit.
 #[derive(Clone)]
 pub(super) struct Edit {
-    pub transaction: Box<Transaction>,
+    pub transaction: Transaction,
     pub payload: Arc<[u8]>,
     pub expected: Option<u64>,
 }
 
-impl Slot {
-    /// What became of the edit, if it had its turn.
-    pub(super) fn outcome(&self) -> Option<Result<Appended, Error>> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+/// What became of an edit.
+#[derive(Clone)]
+pub(super) struct Settled {
+    pub outcome: Result<Appended, Error>,
+    /// Whether that is durable: the edit, or for a refusal what it was judged on.
+    pub durable: Result<(), Error>,
 }
 
-/// Sees to it that nobody waits for ever for edits that a panic left without an outcome.
-struct Answered<'a>(&'a [Arc<Slot>]);
+impl Slot {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Drop for Answered<'_> {
-    fn drop(&mut self) {
-        for slot in self.0 {
-            let mut outcome = slot.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-            if outcome.is_none() {
-                let panicked = std::io::Error::other("a panic interrupted it");
-                let error = Error::io("append to", std::path::Path::new("the journal"))(panicked);
-                *outcome = Some(Err(Error::OutcomeUnknown(Box::new(error))));
+    fn settle(&self, settled: Settled) {
+        let mut state = self.state();
+        state.settled = Some(settled);
+        let waker = state.waker.take();
+        drop(state);
+        self.changed.notify_one();
+        // Wakers are other people's code: they run when nothing is held.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// What became of the edit, or the context is woken when that is known.
+    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Settled> {
+        let mut state = self.state();
+        if let Some(settled) = &state.settled {
+            return Poll::Ready(settled.clone());
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Sleep until it is settled; `None`: it is this thread's turn to lead.
+    fn sleep(&self) -> Option<Settled> {
+        let mut state = self.state();
+        loop {
+            if state.settled.is_some() {
+                return state.settled.clone();
             }
+            if std::mem::take(&mut state.leads) {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -60,100 +97,160 @@ impl Drop for Answered<'_> {
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
-    /// Held by whoever appends for all.
-    leading: Mutex<()>,
+    /// Told when nobody leads any more.
+    free: Condvar,
 }
 
 #[derive(Default)]
 struct Waiting {
     slots: VecDeque<Arc<Slot>>,
     bytes: usize,
+    /// Slots whose owners sleep.
+    sleepers: usize,
+    /// Somebody leads.
+    led: bool,
+    /// Threads that want to lead and have no slot of their own here.
+    helpers: usize,
+}
+
+/// Being the one who appends for all.
+struct Lead<'a>(&'a Queue);
+
+impl Drop for Lead<'_> {
+    /// Somebody whose edit waits goes on; where nobody does, whoever comes next.
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting();
+        if waiting.helpers == 0
+            && waiting.sleepers > 0
+            && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned()
+        {
+            drop(waiting);
+            next.state().leads = true;
+            next.changed.notify_one();
+            return;
+        }
+        waiting.led = false;
+        drop(waiting);
+        self.0.free.notify_one();
+    }
+}
+
+/// Sees to it that nobody waits for ever for edits that a panic left without an outcome.
+struct Answered<'a>(&'a [Arc<Slot>]);
+
+impl Drop for Answered<'_> {
+    fn drop(&mut self) {
+        for slot in self.0.iter().filter(|slot| slot.state().settled.is_none()) {
+            let panicked = std::io::Error::other("a panic interrupted it");
+            let error = Error::io("append to", std::path::Path::new("the journal"))(panicked);
+            slot.settle(Settled { outcome: Err(Error::OutcomeUnknown(Box::new(error))), durable: Ok(()) });
+        }
+    }
 }
 
 impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn push(&self, edit: Edit) -> Arc<Slot> {
-        let len = edit.payload.len();
-        let slot = Arc::new(Slot {
-            edit: Mutex::new(Some(edit)),
-            outcome: Mutex::default(),
-            waker: Mutex::default(),
-            settled: OnceLock::new(),
-            len,
-        });
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.bytes += len;
+        let (state, changed) = Default::default();
+        let slot = Arc::new(Slot { edit, state, changed, sleeps: AtomicBool::new(false) });
+        let mut waiting = self.waiting();
+        waiting.bytes += slot.edit.payload.len();
         waiting.slots.push_back(slot.clone());
         slot
     }
 
     /// Bytes that wait.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        self.waiting().bytes
     }
 
-    /// See to it that this edit has its turn.
-    pub(super) fn drive(&self, log: &Log, slot: &Slot) -> Result<Appended, Error> {
+    /// See to it that this edit has its turn and is durable.
+    pub(super) fn drive(&self, log: &Log, slot: &Slot) -> Settled {
         loop {
-            if let Some(outcome) = slot.outcome() {
-                return outcome;
+            let mut waiting = self.waiting();
+            let settled = slot.state().settled.clone();
+            if let Some(settled) = settled {
+                return settled;
             }
-            self.drive_once(log);
+            let lead = if waiting.led {
+                // It may be marked already, having led without its own turn coming.
+                let marked = slot.sleeps.swap(true, Relaxed);
+                waiting.sleepers += usize::from(!marked);
+                drop(waiting);
+                if let Some(settled) = slot.sleep() {
+                    return settled;
+                }
+                Lead(self)
+            } else {
+                waiting.led = true;
+                drop(waiting);
+                Lead(self)
+            };
+            self.append_batch(log);
+            drop(lead);
         }
     }
 
     /// Append some of what waits and see it durable, for owners who may be long in coming. Returns whether there was any.
     pub(super) fn drive_for_others(&self, log: &Log) -> bool {
-        let slots = self.drive_once(log);
-        for slot in &slots {
-            if let Some(Ok(appended)) = slot.outcome() {
-                let _ = slot.settled.set(log.wait_durable(&appended.ticket));
-            }
+        let mut waiting = self.waiting();
+        waiting.helpers += 1;
+        while waiting.led {
+            waiting = self.free.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        waiting.helpers -= 1;
+        waiting.led = true;
+        drop(waiting);
+        let lead = Lead(self);
+        let any = self.append_batch(log);
+        drop(lead);
+        any
+    }
+
+    fn append_batch(&self, log: &Log) -> bool {
+        let slots = self.take_batch();
+        let answered = Answered(&slots);
+        let mut requests: Vec<Request<'_>> = slots.iter().map(|slot| Request::new(Want::from(&slot.edit))).collect();
+        if !requests.is_empty() {
+            log.append(&mut requests);
+        }
+        for (slot, request) in slots.iter().zip(requests) {
+            let outcome = request.outcome.expect("every request has an outcome");
+            let durable = match &outcome {
+                Ok(appended) => log.wait_durable(&appended.ticket),
+                // What it was judged on must not vanish after the answer.
+                Err(Error::Refused(_) | Error::Revision { .. }) if !planted(Bug::RefusedEarly) => log.sync_all(),
+                Err(_) => Ok(()),
+            };
+            slot.settle(Settled { outcome, durable });
+        }
+        drop(answered);
         !slots.is_empty()
     }
 
-    /// Append some of what waits: it is not durable yet.
-    fn drive_once(&self, log: &Log) -> Vec<Arc<Slot>> {
-        let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots = self.take_batch();
-        let edits = slots.iter().map(|slot| {
-            let edit = slot.edit.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let Edit { transaction, payload, expected } = edit.expect("an edit waits once");
-            Request::new(Want::Edit { transaction, payload, expected })
-        });
-        let mut requests: Vec<Request<'_>> = edits.collect();
-        if requests.is_empty() {
-            return slots;
-        }
-        let answered = Answered(&slots);
-        log.append(&mut requests);
-        for (slot, request) in slots.iter().zip(requests) {
-            *slot.outcome.lock().unwrap_or_else(PoisonError::into_inner) = request.outcome;
-        }
-        drop(answered);
-        drop(leading);
-        // Wakers are other people's code: they run when nothing is held.
-        for slot in &slots {
-            let waker = slot.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-        slots
-    }
-
     fn take_batch(&self) -> Vec<Arc<Slot>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let mut bytes = 0;
         let mut batch = Vec::new();
         while batch.len() < BATCH_MAX
             && let Some(slot) = waiting.slots.front()
-            && (batch.is_empty() || bytes + slot.len <= BATCH_BYTES)
+            && (batch.is_empty() || bytes + slot.edit.payload.len() <= BATCH_BYTES)
         {
-            bytes += slot.len;
+            bytes += slot.edit.payload.len();
+            let slept = slot.sleeps.swap(false, Relaxed);
+            waiting.sleepers -= usize::from(slept);
             batch.extend(waiting.slots.pop_front());
         }
         waiting.bytes -= bytes;
         batch
+    }
+}
+
+impl<'a> From<&'a Edit> for Want<'a> {
+    fn from(edit: &'a Edit) -> Want<'a> {
+        Want::Edit { transaction: &edit.transaction, payload: edit.payload.clone(), expected: edit.expected }
     }
 }

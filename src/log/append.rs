@@ -8,7 +8,7 @@ const LEFT_MAX: usize = 64;
 /// Something to append.
 pub(crate) enum Want<'a> {
     /// An edit: its transaction, the payload it encodes to, and the revision that it insists on.
-    Edit { transaction: Box<Transaction>, payload: Arc<[u8]>, expected: Option<u64> },
+    Edit { transaction: &'a Transaction, payload: Arc<[u8]>, expected: Option<u64> },
     /// What follows from the newest version, looked at under the lock; `None`: nothing.
     Computed(Compute<'a>),
 }
@@ -54,7 +54,9 @@ impl Log {
         let result = self.usable().and_then(|()| {
             let mut tail = self.tail();
             let guard = self.locks.append(self.lock_timeout)?;
-            self.append_locked(&mut tail, &guard, requests)
+            self.append_locked(&mut tail, &guard, requests)?;
+            guard.settle();
+            Ok(())
         });
         let failed = match result {
             Ok(()) => return,
@@ -138,8 +140,13 @@ impl Log {
     /// See to it that the segment has zeros on disk up to `end` and a frame header beyond.
     fn make_room(&self, segment: &Segment, end: u64) -> Result<(), Error> {
         let path = &segment.path;
-        let len = segment.file.length().map_err(Error::io("look at", path))?;
         let needed = end + frame::HEADER_LEN as u64;
+        // A segment never becomes shorter than it was seen to be.
+        if needed <= segment.room.load(SeqCst) {
+            return Ok(());
+        }
+        let len = segment.file.length().map_err(Error::io("look at", path))?;
+        segment.room.fetch_max(len, SeqCst);
         if needed <= len {
             return Ok(());
         }
@@ -153,11 +160,25 @@ impl Log {
         self.sync_now(segment)
     }
 
+    /// Whether the log ends where this process has been, as everybody says who appended before, and lies where it did.
+    fn is_caught_up(&self, tail: &Tail, guard: &AppendGuard<'_>) -> bool {
+        let watermark = &self.locks.watermark;
+        let number = tail.segment.header.number;
+        guard.found_settled
+            && watermark.tail() == Reached::new(number, tail.applied.sequence())
+            && watermark.durable().is_in(number)
+            && !watermark.is_poisoned(number)
+            && self.storage.identity(&tail.segment.path).is_ok_and(|found| found == tail.segment.stat.identity())
+    }
+
     /// Under the append lock: read what others appended, and go over to the newest segment.
     pub(super) fn catch_up(&self, tail: &mut Tail, guard: &AppendGuard<'_>) -> Result<(), Error> {
         let watermark = &self.locks.watermark;
         if !watermark.speaks_for(&self.boot, &self.store) {
             return Err(Error::Gone { path: self.dir.clone() });
+        }
+        if self.is_caught_up(tail, guard) {
+            return Ok(());
         }
         loop {
             let number = tail.segment.header.number;
@@ -276,7 +297,7 @@ impl Batch {
                 {
                     return Err(Error::Revision { expected, found });
                 }
-                (&**transaction, payload.clone())
+                (*transaction, payload.clone())
             }
             Want::Computed(compute) => match compute(&self.version)? {
                 None => return Ok(self.answer(self.version.revision(), Vec::new(), false)),

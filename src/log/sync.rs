@@ -22,6 +22,10 @@ impl Log {
     ///
     /// After an error the edit may or may not be there ([`Error::OutcomeUnknown`]).
     pub(crate) fn wait_durable(&self, ticket: &Ticket) -> Result<(), Error> {
+        let reached = self.locks.watermark.durable();
+        if reached.is_in(ticket.segment) && reached.sequence >= ticket.sequence {
+            return Ok(());
+        }
         if !self.is_ours() {
             return Err(Error::Forked { path: self.dir.clone() });
         }

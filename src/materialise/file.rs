@@ -184,3 +184,14 @@ impl ConfigFile {
         }
     }
 }
+
+/// Whether someone has a text open to write into it, or waits for our lease to do so. One who found the file before it was
+/// exchanged and asks for it only now is seen at the second look; one who is slower yet, by a later
+/// sweep.
+pub(super) fn is_wanted(file: &dyn File) -> bool {
+    let waited_for = matches!(file.is_unwanted(Lease::Read), Ok(false));
+    waited_for || {
+        let _ = file.end_lease(Lease::Read);
+        matches!(file.try_lease(Lease::Read), Ok(false))
+    }
+}

@@ -51,30 +51,38 @@ pub(crate) fn reconcile(base: &State, ours: &State, theirs: &State) -> Reconcile
 /// of an editor that still showed an older text.
 pub(crate) struct PutBack<'a> {
     theirs: &'a State,
-    /// What the person changed, and whether that undoes the last change before it, a program's.
-    paths: Vec<(Path, bool)>,
+    /// What the person changed.
+    paths: Vec<Watched>,
+}
+
+struct Watched {
+    path: Path,
+    /// The value that the save puts there has been there before.
+    is_older: bool,
+    /// The last change of it was a program's.
+    by_program: bool,
 }
 
 impl PutBack<'_> {
     pub(crate) fn of<'a>(base: &State, theirs: &'a State) -> PutBack<'a> {
         let own = base.diff(theirs);
-        PutBack { theirs, paths: own.iter().filter_map(Op::path).map(|path| (path.clone(), false)).collect() }
+        let watched = |path: &Path| Watched { path: path.clone(), is_older: false, by_program: false };
+        PutBack { theirs, paths: own.iter().filter_map(Op::path).map(watched).collect() }
     }
 
     /// A record of the log, oldest first, by what it led from and to.
     pub(crate) fn record(&mut self, before: &State, after: &State, kind: OriginKind) {
-        for (path, undone) in &mut self.paths {
-            let old = before.root().get(path);
-            if old != after.root().get(path) {
-                *undone = kind == OriginKind::Program
-                    && !planted(Bug::OlderValueNotReported)
-                    && old == self.theirs.root().get(path);
+        for watched in &mut self.paths {
+            let old = before.root().get(&watched.path);
+            if old != after.root().get(&watched.path) {
+                watched.by_program = kind == OriginKind::Program && !planted(Bug::OlderValueNotReported);
+                watched.is_older |= old == self.theirs.root().get(&watched.path);
             }
         }
     }
 
     pub(crate) fn found(self) -> Vec<Path> {
-        self.paths.into_iter().filter(|(_, undone)| *undone).map(|(path, _)| path).collect()
+        self.paths.into_iter().filter(|path| path.is_older && path.by_program).map(|watched| watched.path).collect()
     }
 }
 
@@ -133,6 +141,17 @@ mod tests {
             let mut watch = PutBack::of(&base, &theirs);
             watch.record(&old, &base, kind);
             assert_eq!(watch.found(), expected);
+        }
+    }
+
+    #[test]
+    fn a_value_from_long_before_is_told_too() {
+        let states: Vec<State> = (1..5).map(|a| state(&[("a", a)])).collect();
+        for (theirs, found) in [(1, 1), (2, 1), (3, 1), (9, 0)] {
+            let theirs = state(&[("a", theirs)]);
+            let mut watch = PutBack::of(&states[3], &theirs);
+            states.windows(2).for_each(|pair| watch.record(&pair[0], &pair[1], OriginKind::Program));
+            assert_eq!(watch.found().len(), found, "{theirs:?}");
         }
     }
 

@@ -599,6 +599,10 @@ impl File for FaultyFile {
         self.pass(Call::TryLease)?;
         self.below.try_lease(lease)
     }
+    fn is_unwanted(&self, lease: Lease) -> io::Result<bool> {
+        self.pass(Call::EndLease)?;
+        self.below.is_unwanted(lease)
+    }
     fn end_lease(&self, lease: Lease) -> io::Result<bool> {
         self.pass(Call::EndLease)?;
         self.below.end_lease(lease)

@@ -254,11 +254,15 @@ impl File for OsFile {
         }
     }
 
-    fn end_lease(&self, lease: Lease) -> io::Result<bool> {
+    fn is_unwanted(&self, lease: Lease) -> io::Result<bool> {
         // A lease that is being broken is reported as what it is about to become.
-        let held = set_lease(&self.file, libc::F_GETLEASE, 0)?;
+        Ok(set_lease(&self.file, libc::F_GETLEASE, 0)? == lease_number(lease))
+    }
+
+    fn end_lease(&self, lease: Lease) -> io::Result<bool> {
+        let unwanted = self.is_unwanted(lease)?;
         set_lease(&self.file, libc::F_SETLEASE, libc::F_UNLCK)?;
-        Ok(held == lease_number(lease))
+        Ok(unwanted)
     }
 
     fn link(&self, path: &Path) -> io::Result<()> {

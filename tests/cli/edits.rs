@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use crate::support::session::Session;
 use crate::support::{Store, feed};
 
 const SAMPLE: &str = r#"{
@@ -286,4 +287,23 @@ fn a_conflict_with_a_hand_edit_is_a_warning_and_an_entry_in_the_log() {
     assert_eq!(json.lines().count(), 1, "{json}");
     assert!(json.contains("\"kind\":\"file\"") && json.contains("\"conflicts\":[\"a\"]"), "{json}");
     assert_eq!(store.ok(&["log", "a"]).matches("set a = 2").count(), 1, "what the program wrote stays in the log");
+}
+
+#[test]
+fn a_batch_that_takes_a_conflicting_save_over_says_so_in_its_answer() {
+    let store = Store::with("{\"a\": 1, \"b\": 1}");
+    let mut session = Session::start(&store);
+    session.must("{\"op\":\"set\",\"path\":\"b\",\"value\":2}");
+    session.must("{\"op\":\"materialise\"}");
+    store.write("{\"a\": 1, \"b\": 2");
+    let answer = session.must("{\"op\":\"set\",\"path\":\"a\",\"value\":2}");
+    assert!(answer["warning"].as_str().is_some_and(|why| why.contains("does not parse")), "{answer}");
+    store.write("{\"a\": 9, \"b\": 2}");
+    let answer = session.must("{\"op\":\"set\",\"path\":\"b\",\"value\":3}");
+    let warning = answer["warning"].as_str().unwrap_or_default();
+    assert!(warning.starts_with("a was changed in settings.json by hand and by a program: "), "{answer}");
+    let answer = session.must("{\"op\":\"set\",\"path\":\"b\",\"value\":4}");
+    assert_eq!(answer.get("warning"), None, "it was told before");
+    session.finish();
+    assert_eq!(store.text(), "{\"a\": 9, \"b\": 4}");
 }

@@ -3,7 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use rustix::fs::{XattrFlags, getxattr, setxattr};
+
 use crate::support::Store;
+use crate::support::sandbox::skipped;
 
 /// A config that people edit: groups on one line, a blank line, odd spacing.
 const PROXY: &str = r#"{
@@ -245,4 +248,73 @@ fn mode_and_link_stay_as_they_are() {
     assert_eq!(fs::read_link(store.file()).unwrap().to_str(), Some("dotfiles/real.json"), "the link is still a link");
     assert_eq!(store.text(), PROXY.replace("\"top_k\": 10", "\"top_k\": 11"));
     assert!(store.dir().join("dotfiles/real.json.cfgwal").is_dir(), "the journal lies beside the real file");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_yet_gets_its_file_where_it_leads() {
+    for link in ["dotfiles/real.json", "absolute"] {
+        let store = Store::empty();
+        fs::create_dir(store.dir().join("dotfiles")).unwrap();
+        let real = store.dir().join("dotfiles/real.json");
+        let link = if link == "absolute" { real.clone() } else { link.into() };
+        std::os::unix::fs::symlink(&link, store.file()).unwrap();
+        store.ok(&["set", "top_k", "11"]);
+        store.ok(&["set", "top_k", "12"]);
+        assert_eq!(fs::read_link(store.file()).unwrap(), link, "the link is still a link");
+        assert_eq!(fs::read_to_string(real).unwrap(), "{\n  \"top_k\": 12\n}\n");
+        assert!(store.dir().join("dotfiles/real.json.cfgwal").is_dir(), "the journal lies beside the real file");
+    }
+    let store = Store::empty();
+    std::os::unix::fs::symlink("nowhere/real.json", store.file()).unwrap();
+    let ran = store.run(&["set", "top_k", "11"]);
+    assert!(ran.code == 7 && ran.err.contains("nowhere"), "{ran:?}");
+}
+
+#[test]
+fn access_lists_and_attributes_stay_as_they_are() {
+    // acl(5), as the kernel keeps it: version 2; then for the owner, user 1234, the group, the mask and others what each may.
+    let mut list = vec![2, 0, 0, 0];
+    for (tag, may, id) in
+        [(1_u16, 6_u16, u32::MAX), (2, 4, 1234), (4, 0, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)]
+    {
+        list.extend(tag.to_le_bytes().into_iter().chain(may.to_le_bytes()).chain(id.to_le_bytes()));
+    }
+    let kept = [("user.origin", b"by hand".to_vec()), ("system.posix_acl_access", list)];
+    let store = Store::with(PROXY);
+    fs::set_permissions(store.file(), fs::Permissions::from_mode(0o640)).unwrap();
+    for (name, value) in &kept {
+        if let Err(error) = setxattr(store.file(), *name, value, XattrFlags::empty()) {
+            return skipped("access_lists_and_attributes_stay_as_they_are", &format!("{name}: {error}"));
+        }
+    }
+    store.ok(&["set", "top_k", "11"]);
+    store.ok(&["compact"]);
+    store.ok(&["set", "top_k", "12"]);
+    assert_eq!(store.text(), PROXY.replace("\"top_k\": 10", "\"top_k\": 12"));
+    for (name, value) in &kept {
+        let mut found = vec![0; 256];
+        let len = getxattr(store.file(), *name, &mut found).unwrap();
+        assert_eq!(found[..len], value[..], "{name}");
+    }
+}
+
+#[test]
+fn in_a_directory_that_gives_its_group_to_new_files_the_config_keeps_its_own() {
+    const TEST: &str = "in_a_directory_that_gives_its_group_to_new_files_the_config_keeps_its_own";
+    let store = Store::with(PROXY);
+    let (own, given) = (fs::metadata(store.file()).unwrap().gid(), Some(1234));
+    if std::os::unix::fs::chown(store.dir(), None, given).is_err() {
+        return skipped(TEST, "the directory cannot be given to another group");
+    }
+    fs::set_permissions(store.dir(), fs::Permissions::from_mode(0o2775)).unwrap();
+    store.ok(&["set", "top_k", "11"]);
+    let meta = fs::metadata(store.file()).unwrap();
+    assert_eq!((meta.gid(), meta.permissions().mode() & 0o7777), (own, 0o644));
+    assert_eq!(fs::metadata(store.dir()).unwrap().permissions().mode() & 0o7777, 0o2775);
+    // A config that is made here belongs to whom anything made here would belong.
+    let made = Store::at(store.dir().join("made"));
+    fs::create_dir(made.dir()).unwrap();
+    made.ok(&["set", "a", "1"]);
+    made.ok(&["set", "a", "2"]);
+    assert_eq!(fs::metadata(made.file()).unwrap().gid(), 1234);
 }

@@ -18,4 +18,5 @@ mod limits;
 mod many;
 mod no_room;
 mod not_allowed;
+mod shared_csv;
 mod whole_file;

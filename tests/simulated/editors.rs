@@ -2,10 +2,11 @@
 //! of the ways that editors save, and no line of either side is lost.
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use cfgwal::sim::{Disk, FaultPlan, Handle, Process};
-use cfgwal::{FileStatus, Journal, Materialise, Transaction};
+use cfgwal::sim::{Call, Disk, FaultPlan, Handle, Process};
+use cfgwal::{FileStatus, Journal, Materialise, Op, Transaction};
 
 const FILE: &str = "/settings.jsonc";
 const TEXT: &str = "// Head\n{\n  // servers\n  \"a\": 0, // counts\n\n  \"b\": [1, 2]\n}\n";
@@ -45,6 +46,8 @@ struct Editor {
     at: u64,
     first: Option<u64>,
     half: Option<(Half, u32, String)>,
+    /// It asked for a file that is leased, by its number, and waits to save this text.
+    waits: Option<(u64, String)>,
     saved: bool,
 }
 
@@ -69,6 +72,8 @@ impl Editor {
                 Half::Gone => self.process.replace_file(FILE, &text, true).unwrap(),
             }
             self.saved = true;
+        } else if let Some((ino, text)) = self.waits.take() {
+            self.open(Some(ino), text);
         } else if !self.saved && call >= first.saturating_add(self.at - 1) {
             self.begin();
         }
@@ -89,20 +94,36 @@ impl Editor {
                 self.process.rename_file(FILE, "/settings.jsonc~").unwrap();
                 self.half = Some((Half::Gone, steps, text));
             }
-            Style::InPlace => {
-                let Ok(file) = self.process.hold(FILE, true) else { return };
-                file.write_at(&text, 0).unwrap();
-                file.set_len(text.len() as u64).unwrap();
-                self.saved = true;
+            Style::InPlace | Style::Truncate { .. } | Style::HeldOpen { .. } => self.open(None, text),
+        }
+    }
+
+    /// Open the file to write into it, at once or when the wait for its lease ends.
+    fn open(&mut self, found: Option<u64>, text: String) {
+        let opened = match found {
+            None => self.process.hold(FILE, true),
+            Some(ino) => self.process.hold_found(ino),
+        };
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let ino = found.map_or_else(|| self.process.number_of(FILE), Ok);
+                self.waits = Some((ino.unwrap(), text));
+                return;
             }
+            // Not there at this moment: a person would not have noticed, and tries again.
+            Err(_) => return,
+        };
+        match self.style {
             Style::Truncate { steps } => {
-                let Ok(file) = self.process.hold(FILE, true) else { return };
                 file.set_len(0).unwrap();
                 self.half = Some((Half::Open(file), steps, text));
             }
-            Style::HeldOpen { steps } => {
-                let Ok(file) = self.process.hold(FILE, true) else { return };
-                self.half = Some((Half::Open(file), steps, text));
+            Style::HeldOpen { steps } => self.half = Some((Half::Open(file), steps, text)),
+            _ => {
+                file.write_at(&text, 0).unwrap();
+                file.set_len(text.len() as u64).unwrap();
+                self.saved = true;
             }
         }
     }
@@ -120,7 +141,7 @@ impl Scene {
         let (program, process) = (disk.process(), disk.process());
         process.write_file(FILE, TEXT).unwrap();
         disk.settle();
-        let editor = Editor { process, style, at, first: None, half: None, saved: false };
+        let editor = Editor { process, style, at, first: None, half: None, waits: None, saved: false };
         let editor = Arc::new(Mutex::new(editor));
         if std::env::var_os("CFGWAL_EDITOR").is_some() {
             program.record();
@@ -236,4 +257,39 @@ fn nor_when_the_program_is_killed_right_after_the_save() {
         }
     }
     println!("{cases} saves before a kill");
+}
+
+#[test]
+fn a_file_that_lags_is_read_once_and_not_at_every_edit() {
+    let disk = Disk::seeded(7);
+    disk.process().replace_file(FILE, TEXT, true).unwrap();
+    let open = |process: &Process| {
+        Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE).unwrap()
+    };
+    let (one, other) = (disk.process(), disk.process());
+    let (journal_of_one, journal) = (open(&one), open(&other));
+    // The file is exchanged by one process, and lags again before the other looks.
+    journal_of_one.append(Op::increment("a", 1)).unwrap();
+    journal_of_one.materialise().unwrap();
+    journal_of_one.append(Op::increment("a", 1)).unwrap();
+
+    let reads = Arc::new(AtomicU32::new(0));
+    let counted = reads.clone();
+    other.observe(move |seen| {
+        if seen.call == Call::Read && seen.path == std::path::Path::new(FILE) {
+            counted.fetch_add(1, Relaxed);
+        }
+    });
+    journal.append(Op::increment("a", 1)).unwrap();
+    assert!(reads.load(Relaxed) > 0, "it changed, and somebody may have saved it");
+    reads.store(0, Relaxed);
+    for _ in 0..3 {
+        journal.append(Op::increment("a", 1)).unwrap();
+    }
+    assert_eq!(reads.load(Relaxed), 0, "an edit costs the edit, whatever the size of the file");
+
+    // But what is saved by hand is seen at the next edit.
+    disk.process().replace_file(FILE, TEXT.replace("\"a\": 0", "\"a\": 100"), true).unwrap();
+    journal.append(Op::increment("a", 1)).unwrap();
+    assert_eq!(journal.get::<u64>("a").unwrap(), Some(101));
 }

@@ -2,6 +2,7 @@
 //! hand edits.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -178,20 +179,27 @@ fn a_write_that_fails_half_way_leaves_nothing_behind() {
 
 #[test]
 fn a_tail_that_a_killed_writer_left_is_not_appended_to() {
-    let (disk, one) = machine();
-    let two = disk.process();
-    let (first, second) = (open(&one), open(&two));
-    first.append(Op::set("a", 1)).unwrap();
-    one.set_plan(FaultPlan::new().kill_in_write(9, 150));
-    let killed = (0..).find(|_| first.append(Op::set("long", "x".repeat(300))).is_err());
-    assert_eq!(killed, Some(0), "killed inside its write");
-    second.append(Op::set("b", 1)).unwrap();
-    two.kill();
-    drop(second);
-    disk.settle();
-    let plan = Journal::plan_recovery_seated(&boot(&disk.image()).seat(), FILE).unwrap().unwrap();
-    assert!(plan.torn().is_none(), "{plan}");
-    assert_eq!(open(&boot(&disk.image())).get::<i64>("b").unwrap(), Some(1));
+    // The other process has read all there is, or not; the writer is killed at each call of its append, half way if it writes.
+    for (has_read_all, nth) in [false, true].into_iter().flat_map(|has| (1..=16).map(move |nth| (has, nth))) {
+        let (disk, one) = machine();
+        let two = disk.process();
+        let (first, second) = (open(&one), open(&two));
+        first.append(Op::set("a", 1)).unwrap();
+        if has_read_all {
+            second.append(Op::set("c", 1)).unwrap();
+        }
+        one.set_plan(FaultPlan::new().kill_in_write(nth, 150));
+        let killed = first.append(Op::set("long", "x".repeat(300))).is_err();
+        assert!(killed || nth > 8, "killed at call {nth}");
+        second.append(Op::set("b", 1)).unwrap();
+        two.kill();
+        drop(second);
+        disk.settle();
+        let plan = Journal::plan_recovery_seated(&boot(&disk.image()).seat(), FILE).unwrap().unwrap();
+        assert!(plan.torn().is_none(), "{has_read_all} {nth}: {plan}");
+        let found = open(&boot(&disk.image())).get::<i64>("b").unwrap();
+        assert_eq!(found, Some(1), "{has_read_all} {nth}");
+    }
 }
 
 /// A store after a crash that left part of its last frame.
@@ -200,7 +208,7 @@ fn torn() -> (DiskImage, Vec<u8>) {
     let journal = open(&process);
     journal.append(Op::set("a", 1)).unwrap();
     let whole = used(&disk.image(), &wal(1)).len();
-    process.set_plan(FaultPlan::new().kill_in_write(9, 100));
+    process.set_plan(FaultPlan::new().kill_in_write(6, 100));
     assert!(journal.append(Op::set("long", "x".repeat(300))).is_err());
     drop(journal);
     disk.settle();
@@ -418,20 +426,22 @@ fn edited(text: &str) -> (Disk, Process, Journal, Process) {
 fn a_save_into_a_file_that_was_exchanged_long_ago_is_kept() {
     let (disk, process, journal, editor) = edited("{\n  \"a\": 1\n}\n");
     journal.append(Op::set("a", 2)).unwrap();
-    // An editor opens the file right before the exchange, and takes its time.
-    let held = Arc::new(Mutex::new(None));
+    // An editor has found the file, and asks for it when it has been exchanged and looked at for the last time.
+    let found = editor.number_of(FILE).unwrap();
+    let asked = Arc::new(AtomicBool::new(false));
     {
-        let (held, editor) = (held.clone(), editor.clone());
+        let (asked, editor) = (asked.clone(), editor.clone());
         process.observe(move |seen| {
-            if seen.call == Call::Rename && seen.path == Path::new(FILE) {
-                held.lock().unwrap().get_or_insert_with(|| editor.hold(FILE, true).unwrap());
+            if seen.call == Call::SyncDir && editor.number_of(FILE).is_ok_and(|now| now != found) {
+                asked.store(editor.hold_found(found).is_err(), Ordering::Relaxed);
             }
         });
     }
     journal.materialise().unwrap();
     process.observe(|_| ());
+    assert!(asked.load(Ordering::Relaxed), "the editor had to wait");
+    let file = editor.hold_found(found).unwrap();
     let save = "{\n  \"a\": 1, \"by\": \"hand\"\n}\n";
-    let file = held.lock().unwrap().take().unwrap();
     file.write_at(save, 0).unwrap();
     drop(file);
     drop(journal);

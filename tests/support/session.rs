@@ -1,6 +1,6 @@
 //! A running `batch`, line by line: the writer that tests talk to, kill and suspend.
 
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -49,7 +49,11 @@ impl Session {
 
     /// Sends a line whose answer must be good.
     pub fn must(&mut self, line: &str) -> Value {
-        let answer = self.ask(line).expect("batch is alive");
+        let Some(answer) = self.ask(line) else {
+            let mut said = String::new();
+            let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
+            panic!("{line}: batch is gone: {:?}: {said}", self.child.wait());
+        };
         assert_eq!(answer["ok"], true, "{line}: {answer}");
         answer
     }

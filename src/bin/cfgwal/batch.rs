@@ -23,7 +23,7 @@ use cfgwal::{FileStatus, Journal, Pending, Value};
 use clap::Args;
 
 use crate::context::Context;
-use crate::edits::{close, newest, settled};
+use crate::edits::{close, conflict, newest, settled};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
@@ -209,7 +209,11 @@ impl Server {
 
     fn answer(&self, what: What) -> Result<answer::Fields, Failure> {
         match what {
-            What::Edit(pending, shape) => Ok(answer::edit(&pending.wait()?, shape)),
+            What::Edit(pending, shape) => {
+                let ack = pending.wait()?;
+                let met = self.journal.take_conflicts();
+                Ok(answer::edit(&ack, shape, met.iter().map(|path| conflict(path, &self.file))))
+            }
             What::Query(query) => self.query(&query),
             What::Refused(failure) => Err(failure),
             What::Broken(error) => Err(Failure::Input(error)),

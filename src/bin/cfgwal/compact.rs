@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::difference;
-use crate::edits::settled;
+use crate::edits::{conflict, settled};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -35,6 +35,9 @@ pub fn run(args: &Compact, context: &Context, out: &mut Terminal) -> Result<Exit
     let journal = context.journal()?;
     let (done, status) = journal.compact()?;
     drop(progress);
+    for path in journal.take_conflicts() {
+        out.warn(&conflict(&path, &file));
+    }
     if out.json() {
         out.value(&to_value(&done))?;
     } else {

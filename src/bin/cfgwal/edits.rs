@@ -5,7 +5,7 @@ mod apply;
 use std::io::Read;
 
 use apply::Apply;
-pub use apply::{close, newest, settled};
+pub use apply::{close, conflict, newest, settled};
 use cfgwal::RECORD_MAX;
 use cfgwal::{Number, Op, Value};
 use clap::Args;

@@ -351,6 +351,12 @@ impl File for SimFile {
         if planted(Bug::LeaseIgnored) { Ok(true) } else { leased }
     }
 
+    fn is_unwanted(&self, _lease: Lease) -> io::Result<bool> {
+        self.pass(Call::EndLease)?;
+        let unwanted = self.state().is_unwanted(self.handle);
+        if planted(Bug::LeaseIgnored) { Ok(true) } else { unwanted }
+    }
+
     fn end_lease(&self, _lease: Lease) -> io::Result<bool> {
         self.pass(Call::EndLease)?;
         let alone = self.state().end_lease(self.handle);
@@ -461,6 +467,25 @@ impl Process {
     /// As the system's; `WouldBlock` where a program would have to wait for a lease.
     pub fn hold(&self, path: impl AsRef<Path>, to_write: bool) -> io::Result<Handle> {
         Storage::open(self, path.as_ref(), if to_write { Open::Write } else { Open::Read }).map(Handle)
+    }
+
+    /// Go on with [holding](Process::hold) a file for writing after a wait for its lease: it is the one that the path led
+    /// to then, by its number.
+    ///
+    /// # Errors
+    /// As the system's; `WouldBlock` as long as the lease is there.
+    pub fn hold_found(&self, ino: u64) -> io::Result<Handle> {
+        self.pass(Call::Open, Path::new("(found before)"))?;
+        let handle = self.state().open_found(self.inner.who, ino, true)?;
+        Ok(Handle(Box::new(self.file(handle, Path::new("(found before)"), false))))
+    }
+
+    /// The number of the file at a path.
+    ///
+    /// # Errors
+    /// As the system's.
+    pub fn number_of(&self, path: impl AsRef<Path>) -> io::Result<u64> {
+        Storage::stat(self, path.as_ref()).map(|found| found.ino)
     }
 
     /// Give a file a second name.

@@ -26,11 +26,14 @@ pub fn value(at: u64, value: &Value) -> Fields {
     fields
 }
 
-pub fn edit(ack: &Ack, shape: Shape) -> Fields {
+/// Of an edit; `conflicts` say where saves overruled programs since the last answer.
+pub fn edit(ack: &Ack, shape: Shape, conflicts: impl Iterator<Item = String>) -> Fields {
     let mut fields = results(ack.revision, &ack.results, shape);
-    if let Some(why) = &ack.held_back {
-        let warning = format!("the file does not show the edit: {why}; {}", why.advice());
-        fields.push(("warning", Value::from(warning)));
+    let held_back = ack.held_back.as_ref();
+    let held_back = held_back.map(|why| format!("the file does not show the edit: {why}; {}", why.advice()));
+    let warnings: Vec<String> = held_back.into_iter().chain(conflicts).collect();
+    if !warnings.is_empty() {
+        fields.push(("warning", Value::from(warnings.join("; "))));
     }
     fields
 }

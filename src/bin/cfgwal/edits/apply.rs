@@ -1,9 +1,9 @@
 //! [`Apply`]: how an edit is made, whichever it is.
 
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 
 use cfgwal::document::Format;
-use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Refusal, Transaction, Value, View};
+use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, Path, Refusal, Transaction, Value};
 use clap::Args;
 
 use crate::arguments;
@@ -45,18 +45,10 @@ impl Apply {
         refuse_first(&transaction, expected, context)?;
         let journal = context.journal()?;
         refuse_early(&transaction, expected, &journal)?;
-        let before = journal.snapshot()?.revision();
         let ack = journal.append_expecting(transaction, expected)?;
         tracing::info!(revision = ack.revision, changed = ack.changed, "durable");
         report(&ack, out)?;
         let status = close(journal, context, out)?;
-        // With more than our own edit new, one of the others may be a person's.
-        if newest(&status) > before + 1 {
-            // The edit is made and shown: a log that cannot be looked at now does not change that.
-            if let Err(failure) = warn_of_conflicts(before, context, out) {
-                out.warn(&format!("whether it met a change made by hand is not known: {failure}"));
-            }
-        }
         settled(context.file()?, &status)
     }
 
@@ -99,7 +91,11 @@ fn refuse_first(edit: &Transaction, expected: Option<u64>, context: &Context) ->
     if context.has_journal()? {
         return Ok(());
     }
-    let view = difference::look(&context.file()?)?;
+    let view = match difference::look(&context.file()?) {
+        // Perhaps it is just being saved: whoever makes the journal waits for that.
+        Err(Failure::Engine(Error::Invalid { .. })) => return Ok(()),
+        view => view?,
+    };
     // A link may lead to a file that has one.
     if view.status().journal.is_none() {
         view.preview(edit.clone(), expected)?;
@@ -110,7 +106,12 @@ fn refuse_first(edit: &Transaction, expected: Option<u64>, context: &Context) ->
 /// An edit of a file that a person broke would be a surprise to that person: not before it is put right. And an edit that
 /// the file could never show is better refused than logged, which in some formats only its text can tell.
 fn refuse_early(edit: &Transaction, expected: Option<u64>, journal: &Journal) -> Result<(), Failure> {
-    match journal.file_status()? {
+    let mut status = journal.file_status()?;
+    if matches!(status, FileStatus::Behind { why: Behind::Invalid(_), .. }) {
+        // Perhaps it is just being saved.
+        status = journal.materialise()?;
+    }
+    match status {
         FileStatus::Behind { why: Behind::Invalid(invalid), .. } => {
             Err(Error::Invalid { path: journal.path().to_owned(), invalid }.into())
         }
@@ -140,24 +141,22 @@ fn report(ack: &Ack, out: &mut Terminal) -> Result<(), Failure> {
 }
 
 /// A person changed what a program had changed: the person's value counts, and both should know.
-fn warn_of_conflicts(since: u64, context: &Context, out: &Terminal) -> Result<(), Failure> {
-    let file = context.file()?;
-    for entry in View::open(&file)?.history()?.iter().filter(|entry| entry.revision > since) {
-        for path in entry.transaction.base.iter().flat_map(|base| &base.conflicts) {
-            out.warn(&format!(
-                "{path} was changed in {} by hand and by a program: the file's value counts; \
-                 `cfgwal log --conflicts` shows both",
-                file.display()
-            ));
-        }
-    }
-    Ok(())
+pub fn conflict(path: &Path, file: &FilePath) -> String {
+    format!(
+        "{path} was changed in {} by hand and by a program: the file's value counts; \
+         `cfgwal log --conflicts` shows both",
+        file.display()
+    )
 }
 
 /// Makes the file current, which a command leaves it wherever that is possible.
 pub fn close(journal: Journal, context: &Context, out: &Terminal) -> Result<FileStatus, Failure> {
     let _progress = Progress::start(out, format!("writing {}", context.file()?.display()));
+    let asked = journal.clone();
     let status = journal.close()?;
+    for path in asked.take_conflicts() {
+        out.warn(&conflict(&path, asked.path()));
+    }
     tracing::info!(revision = newest(&status), current = matches!(status, FileStatus::Current { .. }), "closed");
     Ok(status)
 }

@@ -48,11 +48,19 @@ impl State {
                 if how == Open::Write && read_only {
                     return Err(errno(libc::EROFS));
                 }
-                self.break_leases(ino, how == Open::Write)?;
-                ino
+                return self.open_found(who, ino, how == Open::Write);
             }
         };
-        let is_writable = matches!(how, Open::Write | Open::Create(_) | Open::Nameless);
+        self.handle(who, ino, true)
+    }
+
+    /// Open a file whose path was followed before, wherever that leads by now.
+    pub(in super::super) fn open_found(&mut self, who: Who, ino: u64, to_write: bool) -> io::Result<u64> {
+        self.break_leases(ino, to_write)?;
+        self.handle(who, ino, to_write)
+    }
+
+    fn handle(&mut self, who: Who, ino: u64, is_writable: bool) -> io::Result<u64> {
         self.untouched.remove(&ino);
         let handle = self.next_handle;
         self.next_handle += 1;
@@ -287,10 +295,17 @@ impl State {
         let free = !self.handles.iter().any(|(other, file)| file.ino == ino && in_the_way(*other, file));
         let leases = &mut self.node_mut(ino)?.leases;
         if free {
-            leases.retain(|held| held.handle != handle);
-            leases.push(Held { handle, lease, breaking_since: None });
+            // Who waits goes on waiting when a lease is taken again.
+            let before = leases.iter().position(|held| held.handle == handle).map(|at| leases.swap_remove(at));
+            leases.push(Held { handle, lease, breaking_since: before.and_then(|held| held.breaking_since) });
         }
         Ok(free)
+    }
+
+    /// Whether nobody has come so far.
+    pub(in super::super) fn is_unwanted(&self, handle: u64) -> io::Result<bool> {
+        let leases = &self.node(self.opened(handle)?.ino)?.leases;
+        Ok(leases.iter().any(|held| held.handle == handle && held.breaking_since.is_none()))
     }
 
     /// Whether nobody came meanwhile.
