@@ -52,10 +52,10 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
 
 /// What readers do not agree about in this text, whatever becomes of it.
 fn disagreement(body: &str, value: &Value) -> Option<String> {
-    let blank = |line: &str| line.contains('\t') && line.trim().is_empty();
+    let tabbed = |line: &str| line.trim_start_matches(' ').starts_with('\t');
     match stands_for(body, value) {
-        Ok(true) => body.lines().position(blank).map(|line| {
-            format!("line {} is blank but for a tab, which not all readers take everywhere; remove it", line + 1)
+        Ok(true) => body.lines().position(tabbed).map(|line| {
+            format!("line {} begins with a tab, which not all readers take everywhere; write spaces", line + 1)
         }),
         Ok(false) => Some("other readers of YAML read this file as something else; edit it by hand".to_owned()),
         Err(Invalid { line, column, why, .. }) => {
