@@ -63,6 +63,8 @@ fn an_edit_changes_its_own_bytes() {
             Op::Push { path: path("l"), value: value("3"), unique: false, cap: None },
             "l: [\n  1, # one\n  2, # two\n  3\n]\n",
         ),
+        ("m: {a: }\n", set("m.b", "1"), "m: {a: , b: 1}\n"),
+        ("m: {a: , b: 1}\n", remove("m.b"), "m: {a: }\n"),
         ("? a\n: 1\n? b\n", set("a", "2"), "? a\n: 2\n? b\n"),
         ("n: 123456789012345678901234567890\na: 1\n", set("a", "2"), "n: 123456789012345678901234567890\na: 2\n"),
     ] {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Done, Slot, Splicer, Wanted};
-use crate::document::yaml::tree::{Node, has_comment};
+use crate::document::yaml::tree::{Item, Node, has_comment};
 use crate::document::yaml::write;
 
 impl<'t, 'a> Splicer<'t, 'a> {
@@ -50,6 +50,13 @@ impl<'t, 'a> Splicer<'t, 'a> {
             None => return None,
         };
         (tree.leads_line(item.start) && (rest.is_empty() || rest.starts_with('#'))).then(|| tree.next_line(end))
+    }
+
+    /// Where an item ends, with the space behind a colon that has no value.
+    fn end_in_brackets(&self, item: Item) -> usize {
+        let end = self.tree.end(item);
+        let text = self.tree.text;
+        end + usize::from(text[..end].ends_with(':') && text[end..].starts_with(' '))
     }
 
     /// Where the comma behind item `at` is, if there is one.
@@ -103,7 +110,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 let len = last.with.len() - line_break.len();
                 last.with.insert(len, ',');
             }
-            None => self.splice(end..end, ","),
+            None => self.splice(end..end, if tree.text[..end].ends_with(':') { " ," } else { "," }),
         }
         self.splice(line..line, format!("{pad}{new}{line_break}"));
     }
@@ -117,8 +124,10 @@ impl<'t, 'a> Splicer<'t, 'a> {
         let separator = if gap.trim_end_matches(' ') == "," { gap } else { ", " };
         match previous {
             Some(at) => {
-                let end = tree.end(node.items[at]);
-                self.splice(end..end, format!("{separator}{new}"));
+                let end = self.end_in_brackets(node.items[at]);
+                // Behind a key without a value, too, a comma must not touch the colon.
+                let space = if tree.text[..end].ends_with(':') { " " } else { "" };
+                self.splice(end..end, format!("{space}{separator}{new}"));
             }
             None => self.splice(node.items[0].start..node.items[0].start, format!("{new}{separator}")),
         }
@@ -143,7 +152,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         let last = tree.end(node.items[run.end - 1]);
         let range = match (node.items.get(run.end), run.start.checked_sub(1)) {
             (Some(next), _) => node.items[run.start].start..next.start,
-            (None, Some(before)) => tree.end(node.items[before])..last,
+            (None, Some(before)) => self.end_in_brackets(node.items[before])..last,
             (None, None) => return self.refuse(node.start, "nothing would be left here"),
         };
         let mut from = range.start;
