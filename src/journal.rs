@@ -57,6 +57,8 @@ struct Inner {
     held_back: Mutex<Option<Behind>>,
     /// Where saves overruled programs, until somebody asks.
     conflicts: Mutex<Vec<Path>>,
+    /// The file was brought up to date to close the journal, and showed this revision then.
+    closed: Mutex<Option<u64>>,
 }
 
 /// Closes the journal with the last clone.
@@ -205,6 +207,7 @@ impl Journal {
             shown: Mutex::default(),
             held_back: Mutex::default(),
             conflicts: Mutex::default(),
+            closed: Mutex::default(),
         });
         Ok(Journal { _last: Arc::new(Closer(inner.clone())), inner })
     }
@@ -262,8 +265,7 @@ impl Journal {
     /// reading on in the log may meet.
     pub fn get<T: DeserializeOwned>(&self, path: impl IntoPath) -> Result<Option<T>, Error> {
         let path = path.into_path().map_err(|error| Error::Refused(error.into()))?;
-        let version = self.inner.log.published()?;
-        version.state.root().get(&path).map(|value| value.to().map_err(Error::Type)).transpose()
+        self.inner.log.look(|version| version.state.root().get(&path).map(Value::to).transpose())?.map_err(Error::Type)
     }
 
     /// The newest durable revision.
@@ -351,7 +353,11 @@ impl Journal {
     /// As [`materialise`](Journal::materialise). Edits that were acknowledged are safe whatever this says.
     pub fn close(self) -> Result<FileStatus, Error> {
         self.inner.flush()?;
-        self.inner.materialise(false)
+        let status = self.inner.materialise(false)?;
+        if let FileStatus::Current { revision } = status {
+            *self.inner.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
+        }
+        Ok(status)
     }
 
     /// Sweep what earlier crashes left beside the config file, and bring it up to date; a removed one is written anew
@@ -569,7 +575,8 @@ impl Inner {
         Ok(())
     }
 
-    fn close(&self) -> Result<FileStatus, Error> {
+    /// What the last clone does, and need not do again after [`Journal::close`].
+    fn close(&self) -> Result<(), Error> {
         self.signals.stop();
         if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // A waker may have dropped the last clone on that very thread. A panic there was reported by the thread itself.
@@ -577,8 +584,11 @@ impl Inner {
                 let _ = keeper.join();
             }
         }
+        // With what was noted of the file: otherwise the next process has to find out again.
         self.flush()?;
-        let status = self.materialise(false)?;
+        if *self.closed.lock().unwrap_or_else(PoisonError::into_inner) != Some(self.log.newest()) {
+            self.materialise(false)?;
+        }
         // An editor that had a replaced text open may have closed it by now.
         if self.materialiser(false).has_leftovers(|name| birth::is_unnamed(name, &self.log.dir)).unwrap_or(false) {
             // The edits are safe and the file shows them: what cannot be removed is litter and no harm.
@@ -590,7 +600,7 @@ impl Inner {
         if let Err(error) = self.compact_if_due() {
             tracing::warn!(%error, "the log could not be compacted");
         }
-        Ok(status)
+        Ok(())
     }
 }
 

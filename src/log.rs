@@ -146,15 +146,30 @@ impl Log {
         })
     }
 
+    /// Look at the newest durable version. Nothing that threads share is written when there is nothing new.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Version) -> R) -> Result<R, Error> {
+        let version = self.published.load();
+        if self.is_ours() && is_at(&version, self.reached()) {
+            return Ok(look(&version));
+        }
+        drop(version);
+        Ok(look(&*self.published()?))
+    }
+
+    /// How far readers may see.
+    fn reached(&self) -> Reached {
+        let watermark = &self.locks.watermark;
+        if planted(Bug::ReadersAhead) { watermark.tail() } else { watermark.durable() }
+    }
+
     /// The newest durable version. Costs one load when there is nothing new.
     pub(crate) fn published(&self) -> Result<Arc<Version>, Error> {
         if !self.is_ours() {
             return Err(Error::Forked { path: self.dir.clone() });
         }
         let version = self.published.load_full();
-        let watermark = &self.locks.watermark;
-        let reached = if planted(Bug::ReadersAhead) { watermark.tail() } else { watermark.durable() };
-        if Reached::new(version.segment, version.sequence()) == reached {
+        let reached = self.reached();
+        if is_at(&version, reached) {
             return Ok(version);
         }
         if !self.locks.watermark.speaks_for(&self.boot, &self.store) {
@@ -174,7 +189,7 @@ impl Log {
         if let Some(newer) = self.take_unpublished(reached).filter(|newer| newer.sequence() > version.sequence()) {
             version = Arc::new(newer);
         }
-        if Reached::new(version.segment, version.sequence()) != reached {
+        if !is_at(&version, reached) {
             let mut newer = (*version).clone();
             version = match self.read_on(&mut newer, reached) {
                 Ok(true) => Arc::new(newer),
@@ -259,6 +274,11 @@ impl Log {
         })
     }
 
+    /// The newest revision that this process has appended or read, durable or not.
+    pub(crate) fn newest(&self) -> u64 {
+        self.tail().applied.revision()
+    }
+
     fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -307,6 +327,11 @@ impl Log {
         found.sort_unstable();
         Ok(found)
     }
+}
+
+/// Whether nothing lies between a version and a place in the log.
+fn is_at(version: &Version, reached: Reached) -> bool {
+    Reached::new(version.segment, version.sequence()) == reached
 }
 
 /// A missing journal is not an empty one.

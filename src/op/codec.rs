@@ -83,6 +83,20 @@ impl Transaction {
     }
 }
 
+/// For measurements from outside.
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+impl Transaction {
+    pub fn to_payload(&self) -> Result<Vec<u8>, Refusal> {
+        let mut payload = Vec::new();
+        self.encode(&mut payload).map(|()| payload)
+    }
+
+    pub fn from_payload(payload: &[u8]) -> Option<Transaction> {
+        Transaction::decode(payload).ok()
+    }
+}
+
 /// Appends `item` to `out`.
 pub(crate) fn encode(item: &impl Wire, out: &mut Vec<u8>) {
     item.put(&mut EncoderImpl::new(Appending(out), config::standard()));
