@@ -62,8 +62,9 @@ pub enum Format {
     Toml,
     /// YAML 1.2 with its core schema: one document, keys that are scalars.
     ///
-    /// A plain scalar that is no null, boolean or decimal number is a string of its text, and so is a date, `0x1F` and `.inf`.
-    /// `<<` is a key like any other, and what an alias stands for can be read but not changed.
+    /// A plain scalar that is no null, boolean or decimal number is a string of its text: a date, `yes`, `0x1F`, `.inf`.
+    /// `<<` is a key like any other. What an alias stands for, and what has a tag, can be read but not changed; nor is a comment
+    /// between brackets lost to an edit. Such edits are refused.
     #[cfg(feature = "yaml")]
     Yaml,
 }

@@ -1,13 +1,14 @@
 //! Which of the old items are which of the new ones, and which of them can stay where they are.
 
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+use std::collections::HashMap;
 #[cfg(any(feature = "json", feature = "toml"))]
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashSet};
 
 #[cfg(any(feature = "json", feature = "toml"))]
-use crate::value::{Map, Value};
+use crate::value::Map;
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+use crate::value::Value;
 
 /// The entries of `map`, those of the old keys in the order of these, and each new one behind the one that it is behind
 /// in `map`.
@@ -36,7 +37,7 @@ pub(super) fn in_order_of<'m, 'o>(old: impl Iterator<Item = Cow<'o, str>>, map: 
 }
 
 /// What becomes of an array's elements, in the order of the target.
-#[cfg(any(feature = "json", feature = "toml"))]
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 pub(super) enum Slot {
     /// The old element of this number stays where it is, and is to become the new one of that.
     Kept(usize, usize),
@@ -48,7 +49,7 @@ pub(super) enum Slot {
 /// ones, and so are those that occur once before and once after; what lies between is taken one by one.
 ///
 /// `same` compares an old element with a new one; `old_text` and `new_text` give texts that are equal if the elements are.
-#[cfg(any(feature = "json", feature = "toml"))]
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 pub(super) fn align(
     old: usize,
     wanted: &[&Value],
@@ -88,7 +89,7 @@ pub(super) fn align(
 }
 
 /// The pairs of equal texts that each side has once, as many as stand in the same order on both.
-#[cfg(any(feature = "json", feature = "toml"))]
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn anchors(old: &[String], new: &[String]) -> Vec<(usize, usize)> {
     #[derive(Default)]
     struct Seen {

@@ -10,14 +10,14 @@
 //!
 //! What is written new is quoted wherever YAML 1.1 or 1.2 would read a plain scalar as something else than that string.
 //!
-//! `tree` finds the spans of a text, `splice` says which bytes to replace, `write` writes what is new. Each result is read
-//! twice: by the parser that found the spans and by `yaml_serde`, which shares no code with it.
+//! `tree` finds the spans of a text, `splice` says which bytes to replace, `write` and `scalar` write what is new. Each result is
+//! read twice: by the parser that found the spans and, in `other`, by one that shares no code with it.
 
+mod other;
+mod scalar;
 mod splice;
 mod tree;
 mod write;
-
-use yaml_serde::Value as Other;
 
 use super::{Invalid, Unpatchable, decode_any, edit, seal};
 use crate::limits;
@@ -31,59 +31,67 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, Invalid> {
 
 pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     let (bom, body) = decode_any(text)?;
-    let tree = Tree::parse(body)?;
+    let value = Tree::parse(body)?.value();
     check(target, 0)?;
-    if tree.value() == *target {
+    if value == *target {
         return Ok(text.to_vec());
     }
-    let patched = edit::apply(body, 0..body.len(), splice::patch(&tree, target)?)?;
-    if ends_in_block_scalar(&tree) && patched.lines().next_back() != body.lines().next_back() {
-        // Readers do not agree on whether this value ends in a newline, so one more byte may change it.
-        let why = "the last value is a block scalar without a final newline; end the file with a newline first";
+    if body.replace("\r\n", "").contains('\r') {
+        let why = "a line ends in a carriage return alone, which readers do not agree about; save the file with other line ends";
         return Err(Unpatchable::Unwritable(why.to_owned()));
     }
-    seal(bom, patched, |patched| stands_for(patched, target))
+    let patched = match body.is_empty() || body.ends_with('\n') {
+        true => spliced(body, target)?,
+        false => patch_unended(body, &value, target)?,
+    };
+    seal(bom, patched, |patched| stands_for(patched, target)).map_err(|error| match error {
+        Unpatchable::Unproven(_) => disagreement(body, &value).map_or(error, Unpatchable::Unwritable),
+        error => error,
+    })
 }
 
-/// Whether the text ends in a block scalar and without a line break.
-fn ends_in_block_scalar(tree: &Tree<'_>) -> bool {
-    tree.nodes.iter().any(|node| node.end == tree.text.len() && tree.text[node.start..].starts_with(['|', '>']))
-}
-
-fn stands_for(patched: &str, target: &Value) -> Result<bool, Invalid> {
-    if Tree::parse(patched)?.value() != *target {
-        return Ok(false);
-    }
-    let other: Other = yaml_serde::from_str(patched).map_err(|error| {
-        let at = error.location().map_or(0, |location| location.index());
-        Invalid::at(patched, at.min(patched.len()), format!("another reader does not take it: {error}"))
-    })?;
-    Ok(agrees(&other, target, 0))
-}
-
-/// Whether the other reader sees `value`. It gives types to scalars that are strings here, such as `0x1F`.
-fn agrees(other: &Other, value: &Value, depth: usize) -> bool {
-    match (other, value) {
-        (Other::Tagged(tagged), value) => agrees(&tagged.value, value, depth),
-        (Other::Mapping(map), Value::Object(wanted)) => {
-            map.len() == wanted.len()
-                && map.iter().zip(wanted.iter()).all(|((name, other), (key, value))| {
-                    name.as_str().is_none_or(|name| name == key) && agrees(other, value, depth + 1)
-                })
+/// What readers do not agree about in this text, whatever becomes of it.
+fn disagreement(body: &str, value: &Value) -> Option<String> {
+    let tabbed = |line: &str| line.trim_start_matches(' ').starts_with('\t');
+    match stands_for(body, value) {
+        Ok(true) => body.lines().position(tabbed).map(|line| {
+            format!("line {} begins with a tab, which not all readers take everywhere; write spaces", line + 1)
+        }),
+        Ok(false) => Some("other readers of YAML read this file as something else; edit it by hand".to_owned()),
+        Err(Invalid { line, column, why, .. }) => {
+            Some(format!("line {line}, column {column}: {why}; change that by hand"))
         }
-        (Other::Sequence(list), Value::Array(wanted)) => {
-            list.len() == wanted.len() && list.iter().zip(wanted.iter()).all(|(a, b)| agrees(a, b, depth + 1))
-        }
-        (Other::String(text), Value::String(wanted)) => *text == **wanted,
-        (Other::Number(_) | Other::Bool(_), Value::String(text)) => write::is_ambiguous(text),
-        (Other::Null, Value::Object(map)) => depth == 0 && map.is_empty(),
-        (Other::Null, Value::Null) => true,
-        (Other::Bool(bool), Value::Bool(wanted)) => bool == wanted,
-        (Other::Number(number), Value::Number(wanted)) => number.as_f64() == wanted.as_f64(),
-        // Numbers that it cannot hold are strings to it.
-        (Other::String(text), Value::Number(wanted)) => *text == wanted.text(),
-        _ => false,
     }
+}
+
+fn spliced(body: &str, target: &Value) -> Result<String, Unpatchable> {
+    let tree = Tree::parse(body)?;
+    edit::apply(body, 0..body.len(), splice::patch(&tree, target)?)
+}
+
+/// A text without a final line break gets one for as long as it is edited.
+fn patch_unended(body: &str, value: &Value, target: &Value) -> Result<String, Unpatchable> {
+    let line_break = if body.contains("\r\n") { "\r\n" } else { "\n" };
+    let ended = format!("{body}{line_break}");
+    let tree = Tree::parse(body)?;
+    if tree.block_scalars.last() == Some(&body.len()) && !stands_for(body, value).is_ok_and(|same| same)
+        || Tree::parse(&ended)?.value() != *value
+    {
+        let why = "the last value is a block scalar without a final newline, and readers do not agree on whether it ends in \
+                   one; end the file with a newline first";
+        return Err(Unpatchable::Unwritable(why.to_owned()));
+    }
+    let mut patched = spliced(&ended, target)?;
+    let len = patched.strip_suffix(line_break).unwrap_or(&patched).len();
+    // What is last now may need it.
+    if stands_for(&patched[..len], target).is_ok_and(|same| same) {
+        patched.truncate(len);
+    }
+    Ok(patched)
+}
+
+fn stands_for(text: &str, value: &Value) -> Result<bool, Invalid> {
+    Ok(Tree::parse(text)?.value() == *value && other::agrees(text, value)?)
 }
 
 pub(super) fn render(value: &Value) -> Vec<u8> {
@@ -102,10 +110,28 @@ fn check(target: &Value, depth: usize) -> Result<(), Unpatchable> {
             refuse(format!("the value is nested deeper than {} levels", limits::DEPTH_MAX))
         }
         Value::Array(list) => list.iter().try_for_each(|value| check(value, depth + 1)),
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| match key.len() > limits::KEY_MAX {
-            true => refuse(format!("a key has {} bytes; the limit is {}", key.len(), limits::KEY_MAX)),
-            false => check(value, depth + 1),
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| {
+            if key.len() > limits::KEY_MAX {
+                return refuse(format!("a key has {} bytes; the limit is {}", key.len(), limits::KEY_MAX));
+            }
+            if is_long_when_written(key) {
+                return refuse(format!("a key takes more than {WRITTEN_KEY_MAX} characters when it is written"));
+            }
+            check(value, depth + 1)
         }),
         _ => Ok(()),
     }
+}
+
+/// Readers do not take longer keys on one line.
+const WRITTEN_KEY_MAX: usize = 1_000;
+
+fn is_long_when_written(key: &str) -> bool {
+    // No character becomes more than ten.
+    if key.len() * 10 < WRITTEN_KEY_MAX {
+        return false;
+    }
+    let mut out = String::new();
+    write::string(&mut out, key, Some('\''));
+    out.chars().count() > WRITTEN_KEY_MAX
 }

@@ -12,3 +12,4 @@ mod reading;
 mod safety;
 mod toml_and_csv;
 mod usage;
+mod yaml;

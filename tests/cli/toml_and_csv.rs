@@ -5,31 +5,31 @@ use std::fs;
 use crate::support::{Ran, Store, ran};
 
 /// A config file in a format that its name tells.
-struct File {
-    store: Store,
-    name: &'static str,
+pub(crate) struct File {
+    pub(crate) store: Store,
+    pub(crate) name: &'static str,
 }
 
 impl File {
-    fn with(name: &'static str, text: &str) -> File {
+    pub(crate) fn with(name: &'static str, text: &str) -> File {
         let file = File { store: Store::empty(), name };
         file.write(text);
         file
     }
 
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         fs::write(self.store.dir().join(self.name), text).expect("the config file");
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         fs::read_to_string(self.store.dir().join(self.name)).expect("the config file")
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         ran(self.store.bare(&[&["-f", self.name], args].concat()).output())
     }
 
-    fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {ran:?}");
         ran.out
@@ -37,7 +37,7 @@ impl File {
 
     /// Refused with this code and these words, and nothing has changed.
     #[track_caller]
-    fn refuses(&self, args: &[&str], code: i32, why: &str) {
+    pub(crate) fn refuses(&self, args: &[&str], code: i32, why: &str) {
         let before = self.trace();
         let ran = self.run(args);
         assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{args:?}: {ran:?}");

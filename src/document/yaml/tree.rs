@@ -36,7 +36,7 @@ pub(super) struct Node {
     pub(super) start: usize,
     /// Behind its last byte; comments and the line break are not part of it.
     pub(super) end: usize,
-    /// Behind the colon or the dash that it follows.
+    /// Behind the colon or the dash that it follows, and its anchor and tag.
     pub(super) gate: usize,
     pub(super) flow: bool,
     pub(super) anchor: usize,
@@ -47,12 +47,21 @@ pub(super) struct Node {
     weight: usize,
 }
 
+impl Node {
+    /// Whether this is a single pair without braces inside of brackets.
+    pub(super) fn is_pair(&self, text: &str) -> bool {
+        self.flow && self.kind == Kind::Object && !text[self.start..].starts_with('{')
+    }
+}
+
 pub(super) struct Tree<'a> {
     pub(super) text: &'a str,
     pub(super) nodes: Vec<Node>,
     pub(super) root: Option<Id>,
-    /// Anchors that some alias names.
-    pub(super) used: HashMap<usize, usize>,
+    /// Anchors that some alias names, with the places of the aliases.
+    pub(super) used: HashMap<usize, Vec<usize>>,
+    /// Where block scalars end, in order.
+    pub(super) block_scalars: Vec<usize>,
 }
 
 struct Reader<'a> {
@@ -62,9 +71,9 @@ struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     nodes: Vec<Node>,
     anchors: HashMap<usize, Id>,
-    used: HashMap<usize, usize>,
+    used: HashMap<usize, Vec<usize>>,
+    block_scalars: Vec<usize>,
     aliases: usize,
-    done: usize,
 }
 
 impl<'a> Tree<'a> {
@@ -81,24 +90,25 @@ impl<'a> Tree<'a> {
             nodes: Vec::new(),
             anchors: HashMap::new(),
             used: HashMap::new(),
+            block_scalars: Vec::new(),
             aliases: 0,
-            done: 0,
         };
         let mut root = None;
-        let mut ended = false;
+        let mut document = None;
         loop {
             let (event, span) = reader.next()?;
             match event {
                 Event::StreamEnd => break,
                 Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
-                Event::DocumentStart(_) if ended => {
+                Event::DocumentStart(_) if document.is_some() => {
                     let why = "a second document begins here; only files with one document can be edited";
                     return Err(Invalid::at(text, reader.at(span.start.index()), why));
                 }
-                Event::DocumentStart(_) => ended = true,
+                Event::DocumentStart(explicit) => {
+                    document = Some(if explicit { reader.at(span.end.index()) } else { first(text) });
+                }
                 event => {
-                    let at = reader.at(span.start.index());
-                    root = Some(reader.node(event, span, at, false, 0)?);
+                    root = Some(reader.node(event, span, document.unwrap_or(0), false, 0)?);
                 }
             }
         }
@@ -108,7 +118,7 @@ impl<'a> Tree<'a> {
         {
             root = None;
         }
-        Ok(Tree { text, nodes: reader.nodes, root, used: reader.used })
+        Ok(Tree { text, nodes: reader.nodes, root, used: reader.used, block_scalars: reader.block_scalars })
     }
 
     pub(super) fn value(&self) -> Value {
@@ -128,19 +138,54 @@ impl<'a> Tree<'a> {
         self.text[self.line_start(at)..at].chars().count()
     }
 
+    /// Where the line behind that of `at` begins.
+    pub(super) fn next_line(&self, at: usize) -> usize {
+        self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline + 1)
+    }
+
     pub(super) fn leads_line(&self, at: usize) -> bool {
         self.text[self.line_start(at)..at].bytes().all(|byte| byte == b' ')
     }
 
-    /// An anchor at `id` or inside of it that an alias names.
-    pub(super) fn anchor_in(&self, id: Id) -> bool {
-        let node = &self.nodes[id];
-        self.used.contains_key(&node.anchor)
-            || node.items.iter().any(|item| {
-                item.key.is_some_and(|key| self.used.contains_key(&self.nodes[key].anchor))
-                    || self.anchor_in(item.value)
-            })
+    /// Where an item ends.
+    pub(super) fn end(&self, item: Item) -> usize {
+        let node = &self.nodes[item.value];
+        node.end.max(node.gate)
     }
+
+    /// The aliases that stand for `id` or something inside of it.
+    pub(super) fn aliases_in(&self, id: Id) -> Option<&[usize]> {
+        let node = &self.nodes[id];
+        self.used.get(&node.anchor).map(Vec::as_slice).or_else(|| {
+            node.items.iter().find_map(|item| {
+                let key = item.key.and_then(|key| self.used.get(&self.nodes[key].anchor));
+                key.map(Vec::as_slice).or_else(|| self.aliases_in(item.value))
+            })
+        })
+    }
+
+    /// Whether there is a comment between the brackets of `id`.
+    pub(super) fn has_comments(&self, id: Id) -> bool {
+        let node = &self.nodes[id];
+        let mut from = node.start;
+        let mut gap = |to: usize, next: usize| {
+            let found = from < to && has_comment(&self.text[from..to]);
+            from = next;
+            found
+        };
+        node.items.iter().any(|item| {
+            let value = &self.nodes[item.value];
+            let key = item.key.map(|key| &self.nodes[key]);
+            key.is_some_and(|key| gap(key.start, key.end))
+                || gap(value.start, value.end)
+                || !value.items.is_empty() && self.has_comments(item.value)
+        }) || !matches!(node.kind, Kind::Scalar | Kind::Alias) && gap(node.end, node.end)
+    }
+}
+
+/// Whether there is a comment in a text that holds no scalars.
+pub(super) fn has_comment(gap: &str) -> bool {
+    gap.contains('#')
 }
 
 impl<'a> Reader<'a> {
@@ -155,7 +200,8 @@ impl<'a> Reader<'a> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
-                let at = self.at(error.marker().index());
+                // What is missing at the end is missed behind the last thing written.
+                let at = self.at(error.marker().index()).min(self.text.trim_end().len());
                 Err(Invalid::at(self.text, at, error.info()))
             }
             None => Err(Invalid::at(self.text, self.text.len(), "the text ends too early")),
@@ -166,16 +212,24 @@ impl<'a> Reader<'a> {
         Err(Invalid::at(self.text, at, why))
     }
 
+    /// The node of `event`, where `gate` is behind the colon or the dash before it.
     fn node(&mut self, event: Event<'a>, span: Span, gate: usize, flow: bool, depth: usize) -> Result<Id, Invalid> {
         let Range { start, end } = self.at(span.start.index())..self.at(span.end.index());
+        let (anchor, tagged) = match &event {
+            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                (*anchor, tag.is_some())
+            }
+            _ => (0, false),
+        };
+        let gate = behind_properties(self.text, gate, usize::from(anchor > 0) + usize::from(tagged));
         let mut node = Node {
             kind: Kind::Scalar,
-            start,
+            start: skip_blank(self.text, gate),
             end,
             gate,
             flow,
-            anchor: 0,
-            tagged: false,
+            anchor,
+            tagged,
             items: Vec::new(),
             value: Value::Null,
             weight: 1,
@@ -189,7 +243,7 @@ impl<'a> Reader<'a> {
                 let Some(&target) = self.anchors.get(&anchor) else {
                     return self.fault(start, "an alias inside of what it stands for");
                 };
-                *self.used.entry(anchor).or_default() += 1;
+                self.used.entry(anchor).or_default().push(start);
                 (node.kind, node.value) = (Kind::Alias, self.nodes[target].value.clone());
                 node.weight = self.nodes[target].weight;
                 if node.value.depth_within(limits::DEPTH_MAX - depth.min(limits::DEPTH_MAX)) {
@@ -197,33 +251,27 @@ impl<'a> Reader<'a> {
                 }
                 self.fault(start, format!("nested deeper than {} levels", limits::DEPTH_MAX))
             }
-            Event::Scalar(text, style, anchor, tag) => {
-                (node.anchor, node.tagged) = (anchor, tag.is_some());
-                node.end = scalar_end(self.text, start..end, &text, style, anchor > 0 || tag.is_some());
+            Event::Scalar(text, style, ..) => {
                 node.value = match style {
-                    ScalarStyle::Plain if tag.is_none() => core(&text),
+                    ScalarStyle::Plain if !tagged => core(&text),
                     _ => Value::from(&*text),
                 };
-                if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
-                    if self.text[start..node.end].trim().is_empty() {
-                        let before = &self.text[..node.end];
-                        let line = before.strip_suffix('\n').unwrap_or(before);
-                        node.end = line.strip_suffix('\r').unwrap_or(line).len();
-                    }
-                    // The parser's span begins with the content.
-                    node.start = self.text[gate..start].find(['|', '>']).map_or(start, |at| gate + at);
-                }
-                if node.end == start && node.start == start {
+                if style == ScalarStyle::Plain && text.is_empty() {
                     (node.start, node.end) = (gate, gate);
+                } else {
+                    node.end = scalar_end(self.text, node.start..end.max(node.start), &text, style);
+                }
+                if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+                    self.block_scalars.push(node.end);
                 }
                 self.add(node)
             }
-            Event::SequenceStart(anchor, tag) => {
-                (node.kind, node.anchor, node.tagged) = (Kind::Array, anchor, tag.is_some());
+            Event::SequenceStart(..) => {
+                node.kind = Kind::Array;
                 self.collection(node, end, depth)
             }
-            Event::MappingStart(anchor, tag) => {
-                (node.kind, node.anchor, node.tagged) = (Kind::Object, anchor, tag.is_some());
+            Event::MappingStart(..) => {
+                node.kind = Kind::Object;
                 self.collection(node, end, depth)
             }
             _ => self.fault(start, "expected a value"),
@@ -234,80 +282,57 @@ impl<'a> Reader<'a> {
         if depth >= limits::DEPTH_MAX {
             return self.fault(node.start, format!("nested deeper than {} levels", limits::DEPTH_MAX));
         }
-        node.flow |= self.text[..opened].ends_with(['[', '{']) && opened > node.start;
-        let mut from = if node.flow { opened } else { node.gate };
+        let bracket = self.text[node.start..].starts_with(['[', '{']) && opened > node.start;
+        node.flow |= bracket;
+        let mut from = if bracket { node.start + 1 } else { node.gate };
         let (mut map, mut list) = (Map::new(), Vec::new());
         let mut seen: HashMap<String, usize> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
-            let at = self.at(span.start.index());
-            match (event, &node.kind) {
-                (Event::SequenceEnd | Event::MappingEnd, _) => {
-                    if node.flow {
-                        node.end = self.at(span.end.index());
-                    } else {
-                        node.end = node.items.last().map_or(node.start, |item| self.nodes[item.value].end);
-                    }
-                    break;
-                }
-                (event, Kind::Object) => {
-                    let Event::Scalar(text, ..) = &event else {
-                        return self
-                            .fault(at, "a key that is no scalar; such files can only be read by other programs");
-                    };
-                    let name = text.to_string();
-                    if name.len() > limits::KEY_MAX {
-                        let why = format!("the key has {} bytes; the limit is {}", name.len(), limits::KEY_MAX);
-                        return self.fault(at, why);
-                    }
+            if matches!(event, Event::SequenceEnd | Event::MappingEnd) {
+                break;
+            }
+            let start = if node.flow { skip_comma(self.text, from) } else { skip_blank(self.text, from) };
+            let (key, value) = match node.kind {
+                Kind::Object => {
+                    let (name, key, value) = self.pair(event, span, start, node.flow, depth)?;
                     if let Some(&first) = seen.get(&name) {
                         let (line, column) = position(self.text, first);
-                        let key = Value::from(name.as_str());
+                        let written = Value::from(name.as_str());
                         let why =
-                            format!("the key {key} is written twice; the first is at line {line}, column {column}");
-                        return self.fault(at, why);
+                            format!("the key {written} is written twice; the first is at line {line}, column {column}");
+                        return self.fault(self.nodes[key].start, why);
                     }
-                    if self.text[..at].trim_end_matches([' ', '\t', '\n', '\r']).ends_with('?') && at > from {
-                        let line = &self.text[from..at];
-                        if line.trim().ends_with('?') {
-                            return self.fault(at, "a key with `? ` in front; write it as `key: value`");
-                        }
-                    }
-                    seen.insert(name.clone(), at);
-                    let key = self.node(event, span, at, node.flow, depth + 1)?;
-                    let end = self.nodes[key].end;
-                    let rest = self.text[end..].trim_start_matches([' ', '\t', '\n', '\r']);
-                    let gate = if rest.starts_with(':') { self.text.len() - rest.len() + 1 } else { end };
-                    let (event, span) = self.next()?;
-                    let value = self.node(event, span, gate, node.flow, depth + 1)?;
-                    node.weight += self.nodes[value].weight;
+                    seen.insert(name.clone(), self.nodes[key].start);
                     map.insert(name, self.nodes[value].value.clone());
-                    node.items.push(Item { key: Some(key), value, start: at });
-                    from = self.nodes[value].end;
+                    (Some(key), value)
                 }
-                (event, _) => {
-                    let (start, gate) = if node.flow {
-                        (at, at)
-                    } else {
-                        let dash = dash(self.text, from);
-                        (dash, dash + 1)
-                    };
+                _ => {
                     if !node.flow && !self.text[start..].starts_with('-') {
-                        return self.fault(at, "cannot tell where this item begins");
+                        return self.fault(start, "cannot tell where this item begins");
                     }
+                    let gate = if node.flow { start } else { start + 1 };
                     let value = self.node(event, span, gate, node.flow, depth + 1)?;
-                    node.weight += self.nodes[value].weight;
                     list.push(self.nodes[value].value.clone());
-                    node.items.push(Item { key: None, value, start });
-                    from = self.nodes[value].end;
+                    (None, value)
                 }
+            };
+            node.weight += self.nodes[value].weight;
+            node.items.push(Item { key, value, start });
+            from = self.nodes[value].end.max(self.nodes[value].gate);
+        }
+        if bracket {
+            // The parser's span may be that of what comes before.
+            let close = skip_comma(self.text, from);
+            if !self.text[close..].starts_with([']', '}']) {
+                return self.fault(close, "cannot tell where this ends");
             }
-        }
-        if !node.flow && node.items.is_empty() {
-            return self.fault(node.start, "an empty collection without brackets");
-        }
-        if !node.flow {
-            node.start = node.items[0].start;
+            node.end = close + 1;
+        } else {
+            let Some(first) = node.items.first() else {
+                return self.fault(node.start, "an empty collection without brackets");
+            };
+            (node.start, node.end) = (first.start, from);
         }
         node.value = match node.kind {
             Kind::Object => Value::Object(map),
@@ -316,11 +341,40 @@ impl<'a> Reader<'a> {
         self.add(node)
     }
 
+    /// A key that begins at `start`, and what belongs to it.
+    fn pair(
+        &mut self,
+        event: Event<'a>,
+        span: Span,
+        start: usize,
+        flow: bool,
+        depth: usize,
+    ) -> Result<(String, Id, Id), Invalid> {
+        let Event::Scalar(text, ..) = &event else {
+            return self.fault(start, "a key that is no scalar; such files can only be read by other programs");
+        };
+        let name = text.to_string();
+        if name.len() > limits::KEY_MAX {
+            let why = format!("the key has {} bytes; the limit is {}", name.len(), limits::KEY_MAX);
+            return self.fault(start, why);
+        }
+        let explicit = self.text[start..].strip_prefix('?').is_some_and(|rest| rest.starts_with(BLANK));
+        let key = self.node(event, span, start + usize::from(explicit), flow, depth + 1)?;
+        let end = self.nodes[key].end;
+        let colon = skip_blank(self.text, end);
+        let gate = if self.text[colon..].starts_with(':') { colon + 1 } else { end };
+        if explicit && name.is_empty() && gate == end {
+            return self.fault(start, "a key with `? ` and nothing behind it");
+        }
+        let (event, span) = self.next()?;
+        let value = self.node(event, span, gate, flow, depth + 1)?;
+        Ok((name, key, value))
+    }
+
     fn add(&mut self, node: Node) -> Result<Id, Invalid> {
         if node.weight > EXPANDED_MAX {
             return self.fault(node.start, "the aliases stand for too many values");
         }
-        self.done += 1;
         if node.anchor > 0 {
             self.anchors.insert(node.anchor, self.nodes.len());
         }
@@ -329,38 +383,82 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The dash behind `from`, past comments, an anchor and a tag.
-fn dash(text: &str, from: usize) -> usize {
+const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// Where something is written again behind `from`: past blanks and comments.
+fn skip_blank(text: &str, from: usize) -> usize {
     let mut at = from;
     loop {
-        let rest = text[at..].trim_start_matches([' ', '\t', '\n', '\r']);
-        at = text.len() - rest.len();
-        match rest.as_bytes().first() {
-            Some(b'#') => at += rest.find('\n').unwrap_or(rest.len()),
-            Some(b'&' | b'!') => at += rest.find([' ', '\t', '\n', '\r']).unwrap_or(rest.len()),
-            _ => return at,
+        at = text.len() - text[at..].trim_start_matches(BLANK).len();
+        if !text[at..].starts_with('#') {
+            return at;
         }
+        at += text[at..].find('\n').unwrap_or(text.len() - at);
     }
 }
 
-/// The parser's spans may take in the comment behind a scalar.
-fn scalar_end(text: &str, span: Range<usize>, value: &str, style: ScalarStyle, properties: bool) -> usize {
+/// Where a document without `---` begins: past the ends of documents that are none.
+fn first(text: &str) -> usize {
+    let mut at = skip_blank(text, 0);
+    while (at == 0 || text[..at].ends_with('\n'))
+        && text[at..].strip_prefix("...").is_some_and(|rest| rest.is_empty() || rest.starts_with(BLANK))
+    {
+        at = skip_blank(text, at + 3);
+    }
+    at
+}
+
+/// Past blanks, comments and a comma.
+fn skip_comma(text: &str, from: usize) -> usize {
+    let at = skip_blank(text, from);
+    if text[at..].starts_with(',') { skip_blank(text, at + 1) } else { at }
+}
+
+/// Behind so many anchors and tags.
+fn behind_properties(text: &str, from: usize, count: usize) -> usize {
+    (0..count).fold(from, |from, _| {
+        let at = skip_blank(text, from);
+        // Inside brackets a comma ends them.
+        let ends = |c: char| BLANK.contains(&c) || matches!(c, ',' | '[' | ']' | '{' | '}');
+        match text[at..].starts_with("!<") {
+            true => at + text[at..].find('>').map_or(1, |end| end + 1),
+            false => at + text[at..].find(ends).unwrap_or(text.len() - at),
+        }
+    })
+}
+
+/// Where the scalar ends that begins a span; the parser's may take in blank lines and a comment.
+fn scalar_end(text: &str, span: Range<usize>, value: &str, style: ScalarStyle) -> usize {
     let whole = &text[span.clone()];
     let quote = match style {
         ScalarStyle::SingleQuoted => b'\'',
         ScalarStyle::DoubleQuoted => b'"',
-        ScalarStyle::Plain if !properties && whole.starts_with(value) => return span.start + value.len(),
-        ScalarStyle::Plain => return span.start + whole.trim_end().len(),
+        ScalarStyle::Plain => {
+            // Line breaks and what is around them are folded, and nothing else.
+            let mut left = value.chars().filter(|c| !BLANK.contains(c)).count();
+            let last = text[span.start..].char_indices().find(|(_, c)| {
+                left -= usize::from(!BLANK.contains(c));
+                left == 0
+            });
+            return last.map_or(span.end, |(at, c)| span.start + at + c.len_utf8());
+        }
         ScalarStyle::Literal | ScalarStyle::Folded => {
-            let keeps = whole.lines().next().is_some_and(|header| header.split('#').next().unwrap_or("").contains('+'));
-            let content = whole.trim_end_matches([' ', '\t', '\n', '\r']).len();
+            let header = whole.lines().next().unwrap_or("");
+            let keeps = header.split('#').next().is_some_and(|header| header.contains('+'));
             let lines = whole.trim_end_matches(' ');
-            let kept = lines.strip_suffix('\n').map_or(lines, |lines| lines.strip_suffix('\r').unwrap_or(lines));
-            return span.start + if keeps { kept.len() } else { content };
+            let lines = match keeps {
+                true => lines.strip_suffix('\n').unwrap_or(lines),
+                false => {
+                    let last = whole.trim_end_matches(BLANK).len();
+                    &whole[..whole[last..].find('\n').map_or(whole.len(), |end| last + end)]
+                }
+            };
+            let len = lines.strip_suffix('\r').unwrap_or(lines).len();
+            return span.start + len.max(header.len());
         }
     };
     let bytes = whole.as_bytes();
-    let mut at = whole.find(char::from(quote)).unwrap_or(0) + 1;
+    let mut at = 1;
     while at < bytes.len() {
         match bytes[at] {
             b'\\' if quote == b'"' => at += 1,

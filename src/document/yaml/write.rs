@@ -32,7 +32,7 @@ pub(super) fn block(out: &mut String, value: &Value, column: usize, style: &Styl
         Value::Object(map) if !map.is_empty() => {
             for (key, value) in map.iter() {
                 begin(out, &mut first);
-                entry(out, key, value, column, style);
+                entry(out, key, value, column, None, style);
             }
         }
         Value::Array(list) if !list.is_empty() => {
@@ -46,9 +46,9 @@ pub(super) fn block(out: &mut String, value: &Value, column: usize, style: &Styl
     }
 }
 
-/// Writes a key and its value where the text stands at `column`.
-pub(super) fn entry(out: &mut String, key: &str, value: &Value, column: usize, style: &Style) {
-    string(out, key, None);
+/// Writes a key, in the quotes asked for, and its value where the text stands at `column`.
+pub(super) fn entry(out: &mut String, key: &str, value: &Value, column: usize, quote: Option<char>, style: &Style) {
+    string(out, key, quote);
     out.push(':');
     below(out, value, column, style);
 }
@@ -127,10 +127,9 @@ fn is_plain(text: &str) -> bool {
     let first = text.chars().next();
     first.is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '_' | '.' | '(' | '$' | '+'))
         && !text.contains([',', '[', ']', '{', '}', '#', '\t'])
-        && !text.contains(": ")
-        && !text.ends_with([' ', ':'])
+        && text.split(':').skip(1).all(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '/'))
+        && !text.ends_with(' ')
         && !text.starts_with("...")
-        && !text.contains("://{")
         && !is_ambiguous(text)
 }
 
