@@ -2,7 +2,7 @@
 //! disk is put together as it would be after a cut at each flush, with some of what was written later, mounted, and opened.
 //!
 //! `tools/powercut` runs it: it needs root, loop devices, FUSE and `qemu-storage-daemon`. `CFGWAL_POWERCUT_FS` chooses ext4, xfs or
-//! btrfs, `CFGWAL_POWERCUT_IMAGES` how many disks, and `CFGWAL_TEST_SEED` replays what was drawn. With
+//! btrfs, with mount options behind a colon (`ext4:nodelalloc`), `CFGWAL_POWERCUT_IMAGES` how many disks, and `CFGWAL_TEST_SEED` replays what was drawn. With
 //! `CFGWAL_POWERCUT_MUTANT` something is wrong on purpose, and the test fails if nobody notices.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -39,7 +39,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn start(dir: &Path, disk: &Path) -> Result<Recorder, String> {
+    fn start(dir: &Path, disk: &Path, options: &str) -> Result<Recorder, String> {
         let (log, export, mount) = (dir.join("log"), dir.join("export"), dir.join("mount"));
         File::create(&log).and_then(|file| file.set_len(1 << 30)).unwrap();
         File::create(&export).unwrap();
@@ -59,7 +59,7 @@ impl Recorder {
             std::thread::sleep(Duration::from_millis(20));
         }
         let device = run("losetup", &["-f", "--show", export.to_str().unwrap()])?;
-        run("mount", &[&device, mount.to_str().unwrap()])?;
+        run("mount", &["-o", options, &device, mount.to_str().unwrap()])?;
         Ok(Recorder { daemon, device, mount, log: File::open(log).unwrap() })
     }
 
@@ -135,8 +135,8 @@ fn work(recorder: &Recorder, mutant: &str) -> Vec<u64> {
 }
 
 /// Mount a disk as it is after a cut, and look: what is wrong, if anything is.
-fn look(disk: &Path, mount: &Path, acknowledged: usize) -> Result<(), String> {
-    run("mount", &["-o", "loop", disk.to_str().unwrap(), mount.to_str().unwrap()])?;
+fn look(disk: &Path, mount: &Path, options: &str, acknowledged: usize) -> Result<(), String> {
+    run("mount", &["-o", &format!("loop,{options}"), disk.to_str().unwrap(), mount.to_str().unwrap()])?;
     let found = std::panic::catch_unwind(|| look_inside(&mount.join("settings.json"), acknowledged));
     let _ = run("umount", &[mount.to_str().unwrap()]);
     found.unwrap_or_else(|_| Err("a panic".to_owned()))
@@ -183,14 +183,15 @@ fn write(disk: &File, entry: &Entry) {
 fn whatever_a_power_cut_leaves_on_a_real_file_system_holds_every_acknowledged_edit() {
     const TEST: &str = "whatever_a_power_cut_leaves_on_a_real_file_system_holds_every_acknowledged_edit";
     let of = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
-    let (kind, mutant) = (of("CFGWAL_POWERCUT_FS", "ext4"), of("CFGWAL_POWERCUT_MUTANT", ""));
+    let (system, mutant) = (of("CFGWAL_POWERCUT_FS", "ext4"), of("CFGWAL_POWERCUT_MUTANT", ""));
+    let (kind, options) = system.split_once(':').unwrap_or((&system, "rw"));
     let images: usize = of("CFGWAL_POWERCUT_IMAGES", "1000").parse().unwrap();
     if !is_root() {
         return skipped(TEST, "only root can mount");
     }
     let dir = tempfile::Builder::new().prefix("powercut-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let base = dir.path().join("base");
-    let size = match kind.as_str() {
+    let size = match kind {
         "xfs" => 300,
         "btrfs" => 128,
         _ => 24,
@@ -202,7 +203,7 @@ fn whatever_a_power_cut_leaves_on_a_real_file_system_holds_every_acknowledged_ed
     }
     let disk = dir.path().join("disk");
     fs::copy(&base, &disk).unwrap();
-    let recorder = match Recorder::start(dir.path(), &disk) {
+    let recorder = match Recorder::start(dir.path(), &disk, options) {
         Ok(recorder) => recorder,
         Err(why) => return skipped(TEST, &why),
     };
@@ -231,12 +232,12 @@ fn whatever_a_power_cut_leaves_on_a_real_file_system_holds_every_acknowledged_ed
             later.filter(|_| variant > 0 && dice.below(2) == 0).for_each(|entry| write(&file, entry));
             drop(file);
             tried += 1;
-            if let Err(why) = look(&cut, &mount, promised) {
+            if let Err(why) = look(&cut, &mount, options, promised) {
                 wrong.push(format!("cut at entry {flush} of {}, variant {variant}: {why}", entries.len()));
             }
         }
     }
-    println!("{tried} power cuts on {kind} at {} flushes, {} wrong {mutant}", flushes.len(), wrong.len());
+    println!("{tried} power cuts on {system} at {} flushes, {} wrong {mutant}", flushes.len(), wrong.len());
     if mutant.is_empty() {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     } else {
