@@ -10,7 +10,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(crate) struct Log {
     following: Mutex<()>,
     /// Two syncs on one descriptor take each other's errors: within a process a mutex, between processes a lock.
     syncing: Mutex<()>,
+    /// What the last sync of this process vouched for. If more than that is durable, others are at work.
+    synced: AtomicU64,
     /// Where the successors of segments that this process has left begin, by the number of the segment left.
     left: Mutex<BTreeMap<u64, u64>>,
     /// A new segment could not be made: no edits until the journal is opened again.
@@ -139,6 +142,7 @@ impl Log {
             unpublished: Mutex::default(),
             following: Mutex::default(),
             syncing: Mutex::default(),
+            synced: AtomicU64::new(0),
             left: Mutex::default(),
             latched: AtomicBool::new(false),
             storage,

@@ -160,15 +160,17 @@ impl Log {
         self.sync_now(segment)
     }
 
-    /// Whether the log ends where this process has been, as everybody says who appended before, and lies where it did.
-    fn is_caught_up(&self, tail: &Tail, guard: &AppendGuard<'_>) -> bool {
+    /// Where the log ends, if that is in the segment where this process has been, as everybody says who appended before.
+    fn end_in(&self, tail: &Tail, guard: &AppendGuard<'_>) -> Option<u64> {
         let watermark = &self.locks.watermark;
         let number = tail.segment.header.number;
-        guard.found_settled
-            && watermark.tail() == Reached::new(number, tail.applied.sequence())
+        let end = watermark.tail();
+        let is_last = guard.found_settled
+            && end.is_in(number)
             && watermark.durable().is_in(number)
             && !watermark.is_poisoned(number)
-            && self.storage.identity(&tail.segment.path).is_ok_and(|found| found == tail.segment.stat.identity())
+            && self.storage.identity(&tail.segment.path).is_ok_and(|found| found == tail.segment.stat.identity());
+        is_last.then_some(end.sequence)
     }
 
     /// Under the append lock: read what others appended, and go over to the newest segment.
@@ -177,7 +179,10 @@ impl Log {
         if !watermark.speaks_for(&self.boot, &self.store) {
             return Err(Error::Gone { path: self.dir.clone() });
         }
-        if self.is_caught_up(tail, guard) {
+        if let Some(end) = self.end_in(tail, guard)
+            && tail.applied.sequence() <= end
+            && let Stop::Reached = self.replay_frames(&tail.segment, &mut tail.applied, end)?
+        {
             return Ok(());
         }
         loop {

@@ -3,6 +3,9 @@
 use std::sync::TryLockError;
 
 use super::*;
+
+/// How often a syncer lets others append before it syncs for all of them.
+const GATHERING: usize = 16;
 use crate::storage::Lock;
 
 /// How long a waiter sleeps at most before it looks again; it is normally woken.
@@ -146,7 +149,7 @@ impl Log {
             return Ok(());
         }
         // What is in the file before the sync begins is what it vouches for.
-        let end = watermark.tail();
+        let end = self.gather();
         if !end.is_in(number) {
             return Ok(());
         }
@@ -157,6 +160,7 @@ impl Log {
             Ok(()) => {
                 watermark.clear_mark(number);
                 watermark.publish(number, end.sequence);
+                self.synced.store(end.sequence, Relaxed);
                 Ok(())
             }
             Err(error) => {
@@ -168,6 +172,22 @@ impl Log {
                 Err(Error::io("sync", &segment.path)(error))
             }
         }
+    }
+
+    /// Where the log ends. Where other processes are at work, whoever is about to append is let do so first.
+    fn gather(&self) -> Reached {
+        let watermark = &self.locks.watermark;
+        let mut end = watermark.tail();
+        if watermark.durable().sequence != self.synced.load(Relaxed) {
+            for _ in 0..GATHERING {
+                std::thread::yield_now();
+                let before = std::mem::replace(&mut end, watermark.tail());
+                if before == end {
+                    break;
+                }
+            }
+        }
+        end
     }
 
     /// Where a ticket's frame is, now that `segment` is no longer the last one.

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,9 @@ mod fork;
 /// The files of this machine.
 #[derive(Debug)]
 pub(crate) struct Os;
+
+/// How often a waiter lets others run before it sleeps.
+const YIELDS: usize = 16;
 
 impl Storage for Os {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
@@ -398,6 +402,13 @@ impl Page for OsPage {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         };
+        // What is waited for is often just about to happen, and waking a sleeper costs more than it.
+        for _ in 0..YIELDS {
+            if self.words()[word].load(SeqCst) as u32 != seen {
+                return;
+            }
+            std::thread::yield_now();
+        }
         // Woken, changed, timed out or interrupted: the caller looks again in every case.
         let _ = futex::wait(self.low_half(word), futex::Flags::empty(), seen, Some(&timeout));
     }
