@@ -29,6 +29,17 @@ pub(super) fn differing<'v>(text: &str, dialect: Dialect, target: &'v Value) -> 
     (walk.at == text.len()).then_some(walk.found)
 }
 
+/// How many entries are fetched at once.
+const AHEAD: usize = 32;
+
+/// Look at these entries a moment before they are compared. Each lies somewhere else in memory, and to wait for one after the
+/// other would take longer than all the rest; asked for together, they come together.
+fn fetch<'v>(entries: impl Iterator<Item = (&'v str, &'v Value)>) {
+    let first = |text: &str| text.bytes().next().unwrap_or(0);
+    let bytes = entries.map(|(key, value)| first(key) ^ value.as_str().map_or(0, first));
+    std::hint::black_box(bytes.fold(0, |all, byte| all ^ byte));
+}
+
 /// Every method goes past what it is named after, and gives `None` where it cannot.
 struct Walk<'a, 'v> {
     text: &'a str,
@@ -59,7 +70,11 @@ impl<'a, 'v> Walk<'a, 'v> {
     /// That the keys are those of a map, one by one, shows also that none is written twice.
     fn object(&mut self, map: &'v Map, depth: usize) -> Option<()> {
         self.at += 1;
+        let mut ahead = map.iter();
         for (at, (key, value)) in map.iter().enumerate() {
+            if at % AHEAD == 0 {
+                fetch(ahead.by_ref().take(AHEAD));
+            }
             if at > 0 {
                 self.byte(b',')?;
             }
@@ -173,6 +188,129 @@ impl<'a, 'v> Walk<'a, 'v> {
                 _ => return None,
             };
             self.at += len;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::document::flow::{self, Tree};
+    use crate::document::json::{parse, replaced};
+    use crate::document::{Format, edit};
+
+    fn value(text: &str) -> Value {
+        crate::document::parse(&Format::Json, text.as_bytes()).expect("a test's own text")
+    }
+
+    fn found(text: &str, dialect: Dialect, target: &str) -> Option<Vec<String>> {
+        let target = value(target);
+        let found = differing(text, dialect, &target)?;
+        Some(found.into_iter().map(|scalar| format!("{} is {}", &text[scalar.at], scalar.target)).collect())
+    }
+
+    #[test]
+    fn scalars_are_found_where_they_stand() {
+        let text = "{\"a\\u0062\": [1, \"\\ud83d\\ude00\", {}], \"n\": -0, \"t\":true}\n";
+        for (target, expected) in [
+            (r#"{"ab":[1,"😀",{}],"n":-0,"t":true}"#, &[][..]),
+            (r#"{"ab":[1,"😀",{}],"n":0,"t":null}"#, &["-0 is 0", "true is null"]),
+            (r#"{"ab":[1,"x",{}],"n":-0,"t":true}"#, &["\"\\ud83d\\ude00\" is \"x\""]),
+            (r#"{"ab":[1.0,"😀",{}],"n":"-0","t":"true"}"#, &["1 is 1.0", "-0 is \"-0\"", "true is \"true\""]),
+        ] {
+            assert_eq!(found(text, Dialect::Strict, target).expect("scalars alone differ"), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_more_than_scalars_or_no_document_is_left_to_the_parser() {
+        let target = r#"{"a":[1,"b"],"c":{}}"#;
+        for text in [
+            r#"{"a":[2,"x"],"c":{}}"#,
+            r#"{"a":[1,"b"],"c":[]}"#,
+            r#"{"a":[1,"b"]}"#,
+            r#"{"a":[1,"b"],"c":{},"d":1}"#,
+            r#"{"c":{},"a":[1,"b"]}"#,
+            r#"{"a":[1,"b"],"c":{"d":1}}"#,
+            r#"{"a":[1,"b"],"c":{}"#,
+            r#"{"a":[1,"b"],"c":{}}}"#,
+            r#"{"a":[1,"b",],"c":{}}"#,
+            r#"{"a":[1 "b"],"c":{}}"#,
+            r#"{"a":[1,"b],"c":{}}"#,
+            r#"{"a":[1,"b\q"],"c":{}}"#,
+            "{\"a\":[1,\"b\t\"],\"c\":{}}",
+            "{\"a\":[1,\"\\u0062\t\"],\"c\":{}}",
+            "{\"a\":[1,\"b\"],\u{a0}\"c\":{}}",
+            r#"{"a":[01,"b"],"c":{}}"#,
+            r#"{"a":[1.,"b"],"c":{}}"#,
+            r#"{"a":[true1,"b"],"c":{}}"#,
+            r#"{"a":[1,"b"],/**/"c":{}}"#,
+            "",
+        ] {
+            assert_eq!(found(text, Dialect::Strict, target), None, "{text}");
+        }
+        let comments = "// {\n{\"a\":[1,/*/ , */\"b\",],\"c\":{},}//";
+        assert_eq!(found(comments, Dialect::Comments, target), Some(Vec::new()));
+        for text in ["{\"a\":[1,\"b\"],\"c\":{,}}", "{\"a\":[1,\"b\"],\"c\":{}}/*/"] {
+            assert_eq!(found(text, Dialect::Comments, target), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_and_keys_have_their_limits_here_too() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let deepest = value(&nested(limits::DEPTH_MAX));
+        assert!(differing(&nested(limits::DEPTH_MAX), Dialect::Strict, &deepest).is_some());
+        let deeper: Value = [deepest].into_iter().collect();
+        assert!(differing(&nested(limits::DEPTH_MAX + 1), Dialect::Strict, &deeper).is_none());
+        for (len, expected) in [(limits::KEY_MAX, true), (limits::KEY_MAX + 1, false)] {
+            let key = "k".repeat(len);
+            let target: Value = [(&*key, 1)].into_iter().collect();
+            assert_eq!(differing(&format!("{{\"{key}\":1}}"), Dialect::Strict, &target).is_some(), expected);
+        }
+    }
+
+    #[test]
+    fn every_byte_that_ends_the_plain_part_of_a_string_is_seen_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..20 {
+                let mut text = vec![b'x'; 20];
+                text[at] = byte;
+                let ends = byte < b' ' || byte == b'"' || byte == b'\\';
+                assert_eq!(plain(&text), if ends { at } else { 20 }, "{byte:#x} at {at}");
+            }
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            proptest::sample::select(&["null", "true", "1", "-0", "1.0", "1e3"][..]).prop_map(value),
+            "[a-c\"\\\\\n]{0,10}".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Value::from),
+                vec(("[a-c]", inner), 0..4).prop_map(|entries| entries.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_it_says_is_what_the_tree_says(old in any_value(), new in any_value(), is_wide: bool) {
+            let text = if is_wide { format!("{old:#}") } else { old.to_string() };
+            let tree = parse::parse(&text, Dialect::Strict).expect("it was written so");
+            if let Some(found) = differing(&text, Dialect::Strict, &new) {
+                prop_assert_eq!(found.is_empty(), old == new, "{} and {}", old, new);
+                let by_tree = flow::patch(&tree, None, Tree::ROOT, &new).expect("it can be patched");
+                let patched = |splices| edit::apply(&text, 0..text.len(), splices).expect("no two edits meet");
+                prop_assert_eq!(patched(found.into_iter().map(replaced).collect()), patched(by_tree));
+            } else {
+                prop_assert!(old != new, "{}", text);
+            }
         }
     }
 }
