@@ -440,7 +440,7 @@ impl Inner {
         self.queue.drive(&self.log, slot, || self.look_for_hand_edit())
     }
 
-    fn drive_for_others(&self) -> bool {
+    fn drive_for_others(&self) -> usize {
         self.queue.drive_for_others(&self.log, || self.look_for_hand_edit())
     }
 
@@ -549,13 +549,23 @@ impl Inner {
 
     /// Everything submitted so far is appended and durable.
     fn flush(&self) -> Result<(), Error> {
-        while self.drive_for_others() {}
+        // Others may go on submitting for ever.
+        let mut left = self.queue.len();
+        while left > 0 {
+            left = match self.drive_for_others() {
+                0 => 0,
+                driven => left.saturating_sub(driven),
+            };
+        }
         self.log.sync_all()
     }
 
     fn drive_submitted(&self) {
-        while self.drive_for_others() {}
+        self.drive_for_others();
         self.signals.edited();
+        if self.queue.len() > 0 {
+            self.signals.submitted();
+        }
     }
 
     /// Start the background thread with the first edit.
@@ -585,7 +595,8 @@ impl Inner {
     /// What the last clone does, and need not do again after [`Journal::close`].
     fn close(&self) -> Result<(), Error> {
         self.signals.stop();
-        if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
             // A waker may have dropped the last clone on that very thread. A panic there was reported by the thread itself.
             if keeper.thread().id() != std::thread::current().id() {
                 let _ = keeper.join();

@@ -66,7 +66,6 @@ pub(super) fn run(inner: &Arc<Inner>) {
             drop(state);
             inner.drive_submitted();
             state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
-            continue;
         }
         // The word stays said until the file's turn comes, so that further edits need not wake this thread.
         if state.dirty && !noticed {
@@ -88,6 +87,7 @@ pub(super) fn run(inner: &Arc<Inner>) {
                 };
                 state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             }
+            _ if state.submitted || state.stop => {}
             Some(at) => {
                 state = signals.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
             }

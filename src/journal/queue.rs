@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::error::Error;
 use crate::log::{Appended, Log, Request, Want};
@@ -32,7 +32,7 @@ pub(super) struct Slot {
 struct State {
     settled: Option<Settled>,
     leads: bool,
-    waker: Option<std::task::Waker>,
+    waker: Option<Waker>,
 }
 
 /// What is needed to judge and write an edit.
@@ -56,16 +56,12 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, settled: Settled) {
+    fn settle(&self, settled: Settled, wakers: &mut Wakers) {
         let mut state = self.state();
         state.settled = Some(settled);
-        let waker = state.waker.take();
+        wakers.0.extend(state.waker.take());
         drop(state);
         self.changed.notify_one();
-        // Wakers are other people's code: they run when nothing is held.
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 
     /// What became of the edit, or the context is woken when that is known.
@@ -90,6 +86,16 @@ impl Slot {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// Tasks to wake. Wakers are other people's code: they may edit, so they run when nothing is held and nobody leads.
+#[derive(Default)]
+struct Wakers(Vec<Waker>);
+
+impl Drop for Wakers {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -122,8 +128,9 @@ impl Drop for Lead<'_> {
         let mut waiting = self.0.waiting();
         if waiting.helpers == 0
             && waiting.sleepers > 0
-            && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned()
+            && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.swap(false, Relaxed)).cloned()
         {
+            waiting.sleepers -= 1;
             drop(waiting);
             next.state().leads = true;
             next.changed.notify_one();
@@ -135,15 +142,19 @@ impl Drop for Lead<'_> {
     }
 }
 
-/// Sees to it that nobody waits for ever for edits that a panic left without an outcome.
-struct Answered<'a>(&'a [Arc<Slot>]);
+/// Edits that are being appended. Nobody waits for ever for those that a panic left without an outcome.
+struct Batch<'a> {
+    slots: Vec<Arc<Slot>>,
+    wakers: &'a mut Wakers,
+}
 
-impl Drop for Answered<'_> {
+impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        for slot in self.0.iter().filter(|slot| slot.state().settled.is_none()) {
+        for slot in self.slots.iter().filter(|slot| slot.state().settled.is_none()) {
             let panicked = std::io::Error::other("a panic interrupted it");
             let error = Error::io("append to", std::path::Path::new("the journal"))(panicked);
-            slot.settle(Settled { outcome: Err(Error::OutcomeUnknown(Box::new(error))), durable: Ok(()) });
+            let outcome = Err(Error::OutcomeUnknown(Box::new(error)));
+            slot.settle(Settled { outcome, durable: Ok(()) }, self.wakers);
         }
     }
 }
@@ -162,6 +173,11 @@ impl Queue {
         slot
     }
 
+    /// Edits that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting().slots.len()
+    }
+
     /// Bytes that wait.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting().bytes
@@ -169,7 +185,7 @@ impl Queue {
 
     /// See to it that this edit has its turn and is durable.
     ///
-    /// `before` is called before anything is judged.
+    /// `before` is called before anything is judged, by whoever appends it.
     pub(super) fn drive(&self, log: &Log, slot: &Slot, before: impl Fn()) -> Settled {
         loop {
             let mut waiting = self.waiting();
@@ -177,10 +193,10 @@ impl Queue {
             if let Some(settled) = settled {
                 return settled;
             }
+            let mut wakers = Wakers::default();
             let lead = if waiting.led {
-                // It may be marked already, having led without its own turn coming.
-                let marked = slot.sleeps.swap(true, Relaxed);
-                waiting.sleepers += usize::from(!marked);
+                slot.sleeps.store(true, Relaxed);
+                waiting.sleepers += 1;
                 drop(waiting);
                 if let Some(settled) = slot.sleep() {
                     return settled;
@@ -191,14 +207,13 @@ impl Queue {
                 drop(waiting);
                 Lead(self)
             };
-            before();
-            self.append_batch(log);
+            self.append_batch(log, &before, &mut wakers);
             drop(lead);
         }
     }
 
-    /// Append some of what waits and see it durable, for owners who may be long in coming. Returns whether there was any.
-    pub(super) fn drive_for_others(&self, log: &Log, before: impl Fn()) -> bool {
+    /// Append some of what waits and see it durable, for owners who may be long in coming. Returns how many edits that were.
+    pub(super) fn drive_for_others(&self, log: &Log, before: impl Fn()) -> usize {
         let mut waiting = self.waiting();
         waiting.helpers += 1;
         while waiting.led {
@@ -207,23 +222,25 @@ impl Queue {
         waiting.helpers -= 1;
         waiting.led = true;
         drop(waiting);
+        let mut wakers = Wakers::default();
         let lead = Lead(self);
-        let any = self.waiting_bytes() > 0 && {
-            before();
-            self.append_batch(log)
-        };
+        let edits = self.append_batch(log, &before, &mut wakers);
         drop(lead);
-        any
+        edits
     }
 
-    fn append_batch(&self, log: &Log) -> bool {
-        let slots = self.take_batch();
-        let answered = Answered(&slots);
-        let mut requests: Vec<Request<'_>> = slots.iter().map(|slot| Request::new(Want::from(&slot.edit))).collect();
-        if !requests.is_empty() {
-            log.append(&mut requests);
+    /// What `before` does is done before all of the batch, and later than any of it was asked for: an edit that is asked for
+    /// after a save comes after that save.
+    fn append_batch(&self, log: &Log, before: &impl Fn(), wakers: &mut Wakers) -> usize {
+        let batch = Batch { slots: self.take_batch(), wakers };
+        if batch.slots.is_empty() {
+            return 0;
         }
-        for (slot, request) in slots.iter().zip(requests) {
+        before();
+        let mut requests: Vec<Request<'_>> =
+            batch.slots.iter().map(|slot| Request::new(Want::from(&slot.edit))).collect();
+        log.append(&mut requests);
+        for (slot, request) in batch.slots.iter().zip(requests) {
             let outcome = request.outcome.expect("every request has an outcome");
             let durable = match &outcome {
                 Ok(appended) => log.wait_durable(&appended.ticket),
@@ -231,10 +248,9 @@ impl Queue {
                 Err(Error::Refused(_) | Error::Revision { .. }) if !planted(Bug::RefusedEarly) => log.sync_all(),
                 Err(_) => Ok(()),
             };
-            slot.settle(Settled { outcome, durable });
+            slot.settle(Settled { outcome, durable }, batch.wakers);
         }
-        drop(answered);
-        !slots.is_empty()
+        batch.slots.len()
     }
 
     fn take_batch(&self) -> Vec<Arc<Slot>> {

@@ -12,5 +12,6 @@ mod rewriting;
 mod scenes;
 mod schedules;
 mod second_crash;
+mod together;
 mod torn_records;
 mod two_processes;
