@@ -487,8 +487,7 @@ impl Materialiser<'_> {
         {
             return Ok(false);
         }
-        let bytes = storage::read_all(&*out).map_err(Error::io("read", path))?;
-        Ok(bytes == old.bytes)
+        file::holds(&*out, &old.bytes).map_err(Error::io("read", path))
     }
 
     /// Make the new name durable and tell the log, whose note rides on the next sync.
@@ -511,7 +510,7 @@ impl Materialiser<'_> {
                 true
             }
         };
-        let seen = storage::read_all(file).map_err(Error::io("read", path))? == expected;
+        let seen = file::holds(file, expected).map_err(Error::io("read", path))?;
         if unused && seen || planted(Bug::SaveSwept) {
             self.log.storage.remove(path).map_err(Error::io("remove", path))?;
         }

@@ -1,5 +1,6 @@
 //! The config file itself: where it really is, and what it shows, read as a whole.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::storage::{self, File, Kind, Lease, Open, Stat, Storage};
 const LINKS_MAX: usize = 40;
 /// Where no lease can be had, a file that stood still for so long is taken to be whole.
 const STILL: Duration = Duration::from_millis(100);
+/// What of a file is compared at once: little enough to stay in the processor's cache.
+const PIECE: usize = 256 * 1024;
 /// How long another process may take to write the file over.
 const REWRITING: Duration = Duration::from_secs(5);
 
@@ -63,7 +66,7 @@ impl ConfigFile {
                     let (rule, instead) = ("a config file must be a regular file", "name another one");
                     return Err(Error::Forbidden { path: real, rule, instead });
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(Error::io("look at", &real)(error)),
             }
         }
@@ -95,7 +98,7 @@ impl ConfigFile {
         let dir = self.journal();
         let found = match self.storage.stat(&dir) {
             Ok(found) => found,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io("look at", &dir)(error)),
         };
         // Root may do everything anyway; and what root makes goes to the owner of the directory.
@@ -118,7 +121,7 @@ impl ConfigFile {
     pub(crate) fn stat(&self) -> Result<Option<Stat>, Error> {
         match self.storage.stat(&self.path) {
             Ok(stat) => Ok(Some(stat)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("look at", &self.path)(error)),
         }
     }
@@ -129,10 +132,10 @@ impl ConfigFile {
         let file = loop {
             match self.storage.open(&self.path, Open::Read) {
                 Ok(file) => break file,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 // It is being written over where it lies, and will be whole in a moment.
                 Err(error)
-                    if error.kind() == std::io::ErrorKind::WouldBlock
+                    if error.kind() == io::ErrorKind::WouldBlock
                         && self.storage.uptime().saturating_sub(began) < REWRITING =>
                 {
                     self.storage.sleep(AGAIN);
@@ -183,6 +186,23 @@ impl ConfigFile {
             }
         }
     }
+}
+
+/// Whether a file holds this text and nothing else. Read piece by piece: a copy of a large text costs more than reading it.
+pub(super) fn holds(file: &dyn File, text: &[u8]) -> io::Result<bool> {
+    let is_as_long = || Ok::<bool, io::Error>(file.stat()?.len == text.len() as u64);
+    if !is_as_long()? {
+        return Ok(false);
+    }
+    let mut read = vec![0; PIECE.min(text.len())];
+    for (at, piece) in text.chunks(PIECE).enumerate() {
+        let read = &mut read[..piece.len()];
+        if storage::read_full(file, read, (at * PIECE) as u64)? < piece.len() || *read != *piece {
+            return Ok(false);
+        }
+    }
+    // Somebody may have added to it meanwhile.
+    is_as_long()
 }
 
 /// Whether someone has a text open to write into it, or waits for our lease to do so. One who found the file before it was

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::Syntax;
 use crate::limits;
-use crate::value::{Map, Value};
+use crate::value::Value;
 
 /// No comma follows.
 const NONE: u32 = u32::MAX;
@@ -143,11 +143,8 @@ impl<'a> Tree<'a> {
             Kind::String => Value::String(self.string(id).into()),
             Kind::Array => Value::Array(self.items(id).map(|item| self.value(item.value)).collect()),
             Kind::Object => {
-                let mut map = Map::new();
-                for item in self.items(id) {
-                    map.insert(&*self.name(item), self.value(item.value));
-                }
-                Value::Object(map)
+                let entries = self.items(id).map(|item| (self.name(item), self.value(item.value)));
+                Value::Object(entries.collect())
             }
             Kind::Scalar => self.syntax.scalar(self.slice(id)),
         }

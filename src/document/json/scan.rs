@@ -166,6 +166,39 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// How many bytes the white space has that `text` begins with.
+pub(super) fn blank(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
+}
+
+/// How many bytes come before the first quote, backslash or control character: what a string literal goes on with as it is.
+pub(super) fn plain(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xFF;
+    // The high bit of the first byte below `bound` is set, and none before it.
+    let below = |bytes: u64, bound: u64| bytes.wrapping_sub(ONES * bound) & !bytes & (ONES << 7);
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = below(word, u64::from(b' ')) | quote | backslash;
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
+    text.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// The characters of the string literal that `text` begins with, and its length in bytes; `None` if it is not well formed.
+pub(super) fn string_with_escapes(text: &str) -> Option<(Cow<'_, str>, usize)> {
+    let mut scanner = Scanner::new(text, &STRICT);
+    let Ok(Some(Scanned::String(content))) = scanner.scan() else { return None };
+    let len = scanner.token_end();
+    let is_raw = text.bytes().take(len).any(|byte| byte < b' ');
+    (!is_raw).then_some((content, len))
+}
+
 /// The characters that a string literal stands for.
 pub(super) fn unescape(literal: &str) -> Cow<'_, str> {
     if !literal.contains('\\') {
