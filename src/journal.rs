@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::log::{Appended, Log};
 use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
 use crate::op::{Op, Origin, OriginKind, Refusal, Transaction};
-use crate::path::{IntoPath, Path};
+use crate::path::{IntoPath, Path, PathError};
 use crate::state::State;
 use crate::value::Value;
 use crate::version::Version;
@@ -262,8 +262,16 @@ impl Journal {
     /// [`Error::Refused`] for a path that does not parse, [`Error::Type`] for a value of another shape, and what
     /// reading on in the log may meet.
     pub fn get<T: DeserializeOwned>(&self, path: impl IntoPath) -> Result<Option<T>, Error> {
-        let path = path.into_path().map_err(|error| Error::Refused(error.into()))?;
-        self.inner.log.look(|version| version.state.root().get(&path).map(Value::to).transpose())?.map_err(Error::Type)
+        let refused = |error: PathError| Error::Refused(error.into());
+        let read = |value: Option<&Value>| value.map(Value::to).transpose().map_err(Error::Type);
+        let log = &self.inner.log;
+        match path.as_text() {
+            Some(text) => log.look(|version| read(version.state.root().at_text(text).map_err(refused)?))?,
+            None => {
+                let path = path.into_path().map_err(refused)?;
+                log.look(|version| read(version.state.root().get(&path)))?
+            }
+        }
     }
 
     /// The newest durable revision.

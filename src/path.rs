@@ -4,6 +4,7 @@
 //! a JSON pointer (RFC 6901). The empty text is the root. What a path displays as, it is read from.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write},
     str::FromStr,
     sync::Arc,
@@ -35,6 +36,22 @@ pub enum Segment {
     Key(Arc<str>),
     /// A place in an array, counted from 0. Never a key.
     Index(usize),
+}
+
+/// A step as it is read from a text, before anybody keeps it.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl Step<'_> {
+    pub(crate) fn as_index(self) -> Option<usize> {
+        match self {
+            Step::Index(index) => Some(index),
+            Step::Key(key) => plain_decimal(key),
+        }
+    }
 }
 
 /// Why a text is not a path.
@@ -84,9 +101,13 @@ impl Segment {
     ///
     /// A key does if it is the plain decimal form of a number: `0`, `12`, but not `01` or `+1`.
     pub fn as_index(&self) -> Option<usize> {
+        self.step().as_index()
+    }
+
+    pub(crate) fn step(&self) -> Step<'_> {
         match self {
-            Segment::Index(index) => Some(*index),
-            Segment::Key(key) => plain_decimal(key),
+            Segment::Index(index) => Step::Index(*index),
+            Segment::Key(key) => Step::Key(key),
         }
     }
 
@@ -126,20 +147,14 @@ impl Path {
 
     /// Reads a path, dotted or a pointer.
     pub fn parse(text: &str) -> Result<Path, PathError> {
-        match text.strip_prefix('/') {
-            Some(pointer) => parse_pointer(pointer),
-            None => parse_dotted(text),
-        }
-    }
-
-    /// Adds what was read. Refuses as soon as a limit is passed, however long the text goes on.
-    fn add(&mut self, segment: Segment) -> Result<(), PathError> {
-        segment.check()?;
-        if self.0.len() == DEPTH_MAX {
-            return Err(PathError::TooDeep);
-        }
-        self.0.push(segment);
-        Ok(())
+        let mut path = Path::root();
+        read(text, |step| {
+            path.0.push(match step {
+                Step::Key(key) => Segment::from(key),
+                Step::Index(index) => Segment::Index(index),
+            });
+        })?;
+        Ok(path)
     }
 
     /// Whether it is within the limits. A path that was read from a text is.
@@ -213,11 +228,33 @@ impl Path {
     }
 }
 
+/// Reads a path, dotted or a pointer, and hands over its steps one by one; those before a fault, too.
+pub(crate) fn read(text: &str, mut visit: impl FnMut(Step<'_>)) -> Result<(), PathError> {
+    let mut left = DEPTH_MAX;
+    // Refuses as soon as a limit is passed, however long the text goes on.
+    let add = |step: Step<'_>| {
+        if matches!(step, Step::Key(key) if key.len() > KEY_MAX) {
+            return Err(PathError::KeyTooLong);
+        }
+        left = left.checked_sub(1).ok_or(PathError::TooDeep)?;
+        visit(step);
+        Ok(())
+    };
+    match text.strip_prefix('/') {
+        Some(pointer) => read_pointer(pointer, add),
+        None => read_dotted(text, add),
+    }
+}
+
 /// Reads what follows the first slash.
-fn parse_pointer(text: &str) -> Result<Path, PathError> {
-    let mut path = Path::root();
+fn read_pointer(text: &str, mut add: impl FnMut(Step<'_>) -> Result<(), PathError>) -> Result<(), PathError> {
     let mut at = 1;
     for token in text.split('/') {
+        if !token.contains('~') {
+            add(Step::Key(token))?;
+            at += token.len() + 1;
+            continue;
+        }
         let mut key = String::with_capacity(token.len().min(KEY_MAX + 1));
         for (i, part) in token.split('~').enumerate() {
             let rest = match part.as_bytes().first() {
@@ -235,13 +272,12 @@ fn parse_pointer(text: &str) -> Result<Path, PathError> {
             key.push_str(rest);
             at += part.len() + 1;
         }
-        path.add(key.into())?;
+        add(Step::Key(&key))?;
     }
-    Ok(path)
+    Ok(())
 }
 
-fn parse_dotted(text: &str) -> Result<Path, PathError> {
-    let mut path = Path::root();
+fn read_dotted(text: &str, mut add: impl FnMut(Step<'_>) -> Result<(), PathError>) -> Result<(), PathError> {
     let bytes = text.as_bytes();
     let mut at = 0;
     // A key is due at the start, unless brackets come first, and after every dot.
@@ -249,7 +285,7 @@ fn parse_dotted(text: &str) -> Result<Path, PathError> {
     while key_due || at < bytes.len() {
         if key_due {
             let (key, len) = read_key(&text[at..], at)?;
-            path.add(key.into())?;
+            add(Step::Key(&key))?;
             at += len;
             key_due = false;
             continue;
@@ -262,28 +298,29 @@ fn parse_dotted(text: &str) -> Result<Path, PathError> {
             b'[' => {
                 let fault = PathError::Index { at };
                 let Some(len) = text[at..].find(']') else { return Err(fault) };
-                let segment = match &text[at + 1..at + len] {
-                    "-" => Segment::from("-"),
-                    index => Segment::Index(plain_decimal(index).ok_or(fault)?),
-                };
-                path.add(segment)?;
+                add(match &text[at + 1..at + len] {
+                    "-" => Step::Key("-"),
+                    index => Step::Index(plain_decimal(index).ok_or(fault)?),
+                })?;
                 at += len + 1;
             }
             _ => return Err(PathError::Unexpected { at }),
         }
     }
-    Ok(path)
+    Ok(())
 }
 
 /// Reads the key that `text` begins with, which is at byte `at` of the path; also gives its length there.
-fn read_key(text: &str, at: usize) -> Result<(String, usize), PathError> {
+fn read_key(text: &str, at: usize) -> Result<(Cow<'_, str>, usize), PathError> {
     if text.starts_with('"') {
-        return quote::unquote(text).map_err(|fault| match fault {
-            Fault::Open => PathError::OpenQuote { at },
-            Fault::Escape(offset) => PathError::Escape { at: at + offset },
-        });
+        return match quote::unquote(text) {
+            Ok((key, len)) => Ok((key.into(), len)),
+            Err(Fault::Open) => Err(PathError::OpenQuote { at }),
+            Err(Fault::Escape(offset)) => Err(PathError::Escape { at: at + offset }),
+        };
     }
-    let len = text.find(['.', '[', ']', '"']).unwrap_or(text.len());
+    let ends = |byte: &u8| matches!(byte, b'.' | b'[' | b']' | b'"');
+    let len = text.as_bytes().iter().position(ends).unwrap_or(text.len());
     match len {
         0 => Err(PathError::NoKey { at }),
         _ => Ok((text[..len].into(), len)),
@@ -376,6 +413,11 @@ impl<S: Into<Segment>> FromIterator<S> for Path {
 pub trait IntoPath {
     /// The path, or why there is none.
     fn into_path(self) -> Result<Path, PathError>;
+
+    /// The text that it is read from, if it is one: who only looks for a value follows that, and keeps no path of it.
+    fn as_text(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl IntoPath for Path {
@@ -394,17 +436,29 @@ impl IntoPath for &str {
     fn into_path(self) -> Result<Path, PathError> {
         Path::parse(self)
     }
+
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
 }
 
 impl IntoPath for &String {
     fn into_path(self) -> Result<Path, PathError> {
         Path::parse(self)
     }
+
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
+    }
 }
 
 impl IntoPath for String {
     fn into_path(self) -> Result<Path, PathError> {
         Path::parse(&self)
+    }
+
+    fn as_text(&self) -> Option<&str> {
+        Some(self)
     }
 }
 

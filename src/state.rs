@@ -74,6 +74,18 @@ impl State {
         Ok(applied)
     }
 
+    /// Sets a value where one is, at keys, as [`Op::Set`] would. Does nothing and gives the value back where that is not
+    /// done in one step.
+    pub(crate) fn replace(&mut self, keys: &[&str], value: Value) -> Result<(), Value> {
+        match apply::sole(&mut self.root, keys.iter().copied().map(Some)) {
+            Some(old) => {
+                *old = value;
+                Ok(())
+            }
+            None => Err(value),
+        }
+    }
+
     /// The ops that make this state into `newer`, the order of keys included.
     ///
     /// What the two share is not looked at: the diff of two states made from one another costs their difference.

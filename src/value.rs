@@ -21,7 +21,7 @@ pub use seq::{Iter as SeqIter, Seq};
 pub use ser::SerdeError;
 
 use crate::{
-    path::{Path, Segment},
+    path::{self, Path, PathError, Segment, Step},
     quote::quote,
 };
 
@@ -86,11 +86,22 @@ impl Value {
 
     /// The value one segment down, if there is one.
     pub fn child(&self, segment: &Segment) -> Option<&Value> {
-        match (self, segment) {
-            (Value::Object(map), Segment::Key(key)) => map.get(key),
-            (Value::Array(list), segment) => list.get(segment.as_index()?),
+        self.below(segment.step())
+    }
+
+    fn below(&self, step: Step<'_>) -> Option<&Value> {
+        match (self, step) {
+            (Value::Object(map), Step::Key(key)) => map.get(key),
+            (Value::Array(list), step) => list.get(step.as_index()?),
             _ => None,
         }
+    }
+
+    /// The value at a path that is read as it is followed.
+    pub(crate) fn at_text(&self, text: &str) -> Result<Option<&Value>, PathError> {
+        let mut found = Some(self);
+        path::read(text, |step| found = found.and_then(|value| value.below(step)))?;
+        Ok(found)
     }
 
     /// Whether both are certainly equal: the same container in memory, or equal scalars. `false` means
@@ -426,6 +437,7 @@ mod tests {
             ("b", None),
         ] {
             assert_eq!(value.get(&path(at)), expected.map(Value::from).as_ref(), "{at}");
+            assert_eq!(value.at_text(at).unwrap(), value.get(&path(at)), "{at}");
         }
         assert_eq!(value.get(&Path::root()), Some(&value));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::frame::{Fault, Frame, FrameKind};
 use crate::note::{Note, TextHash};
+use crate::op::codec::PlainSet;
 use crate::op::{Op, Refusal, Transaction};
 use crate::segment::Cursor;
 use crate::state::{Applied, State};
@@ -126,13 +127,21 @@ impl Version {
     pub(crate) fn advance(&mut self, frame: &Frame<'_>, behind: Cursor) -> Result<(), Fault> {
         match frame.fields.kind {
             FrameKind::Edit => {
-                let transaction = Transaction::decode(frame.payload).map_err(|_| Fault::Content)?;
-                self.edit(&transaction).map_err(|_| Fault::Content)?;
+                if !self.replace(frame.payload) {
+                    let transaction = Transaction::decode_unsigned(frame.payload).map_err(|_| Fault::Content)?;
+                    self.edit(&transaction).map_err(|_| Fault::Content)?;
+                }
             }
             FrameKind::Note => self.note(Note::decode(frame.payload)?),
         }
         self.cursor = behind;
         Ok(())
+    }
+
+    /// Do what most records do, set one value that is there, without building the record. Whether it was that.
+    fn replace(&mut self, payload: &[u8]) -> bool {
+        PlainSet::read(payload)
+            .is_some_and(|PlainSet { keys, depth, value }| self.state.replace(&keys[..depth], value).is_ok())
     }
 
     /// Apply a transaction that becomes the next revision; nothing changes if it is refused.

@@ -75,11 +75,74 @@ impl Transaction {
 
     /// Reads a payload back.
     pub(crate) fn decode(payload: &[u8]) -> Result<Transaction, DecodeError> {
-        match payload {
-            [VERSION, body @ .., TERMINATOR] => decode(body),
-            [VERSION, ..] | [] => Err(DecodeError::Terminator),
-            &[found, ..] => Err(DecodeError::Version { found }),
+        decode(body_of(payload)?)
+    }
+
+    /// Reads a payload back without its time and origin: what happened, not who did it when.
+    pub(crate) fn decode_unsigned(payload: &[u8]) -> Result<Transaction, DecodeError> {
+        decode_whole(body_of(payload)?, |from| {
+            skip_signature(from)?;
+            let (key, base) = (Wire::take(from)?, Wire::take(from)?);
+            Ok(Transaction { key, base, ops: Wire::take(from)?, ..Transaction::default() })
+        })
+    }
+}
+
+/// What lies between the version and the terminator.
+fn body_of(payload: &[u8]) -> Result<&[u8], DecodeError> {
+    match payload {
+        [VERSION, body @ .., TERMINATOR] => Ok(body),
+        [VERSION, ..] | [] => Err(DecodeError::Terminator),
+        &[found, ..] => Err(DecodeError::Version { found }),
+    }
+}
+
+/// Passes over the time and the origin that a transaction begins with.
+fn skip_signature(from: &mut Input<'_>) -> Result<(), Fault> {
+    u64::take(from)?;
+    take_text(from)?;
+    u32::take(from)?;
+    take_text(from)?;
+    OriginKind::take(from).map(drop)
+}
+
+/// A transaction that sets one scalar at a few keys and does nothing else, as most do; its path lies in the payload.
+pub(crate) struct PlainSet<'a> {
+    /// The first `depth` of these.
+    pub keys: [&'a str; PLAIN_DEPTH],
+    pub depth: usize,
+    pub value: Value,
+}
+
+const PLAIN_DEPTH: usize = 8;
+
+impl<'a> PlainSet<'a> {
+    /// `None` for whatever else a payload holds: that is for `decode` to read, or to refuse.
+    pub(crate) fn read(payload: &'a [u8]) -> Option<PlainSet<'a>> {
+        decode_whole(body_of(payload).ok()?, PlainSet::take).ok()
+    }
+
+    fn take(from: &mut Input<'a>) -> Result<PlainSet<'a>, Fault> {
+        const OTHER: Fault = Fault::Other("another transaction than a plain set");
+        skip_signature(from)?;
+        // No key, no base, one op: a set.
+        if (u8::take(from)?, u8::take(from)?, u8::take(from)?, u8::take(from)?) != (0, 0, 1, 1) {
+            return Err(OTHER);
         }
+        let depth = take_count(from)?;
+        let mut keys = [""; PLAIN_DEPTH];
+        for place in keys.get_mut(..depth).ok_or(OTHER)? {
+            if u8::take(from)? != 0 {
+                return Err(OTHER);
+            }
+            *place = take_text(from)?;
+            key_fits(place).map_err(|_| OTHER)?;
+        }
+        // 6 and 7 are containers, which may nest too deep for where they are put.
+        if !matches!(from.reader().0.first(), Some(0..=5)) {
+            return Err(OTHER);
+        }
+        Ok(PlainSet { keys, depth, value: Value::take(from)? })
     }
 }
 
@@ -103,15 +166,25 @@ pub(crate) fn encode(item: &impl Wire, out: &mut Vec<u8>) {
 }
 
 /// Reads `bytes`, which must hold one `T` and nothing else.
-pub(crate) fn decode<T: Wire>(mut bytes: &[u8]) -> Result<T, DecodeError> {
-    let item = decode_next(&mut bytes)?;
+pub(crate) fn decode<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_whole(bytes, T::take)
+}
+
+fn decode_whole<'a, T>(
+    mut bytes: &'a [u8],
+    take: impl FnOnce(&mut Input<'a>) -> Result<T, Fault>,
+) -> Result<T, DecodeError> {
+    let item = take_next(&mut bytes, take)?;
     if bytes.is_empty() { Ok(item) } else { Err(DecodeError::LeftOver(bytes.len())) }
 }
 
-/// Reads one `T` from the front of `bytes` and leaves the rest.
-pub(crate) fn decode_next<T: Wire>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
+/// Takes what is at the front of `bytes` and leaves the rest.
+fn take_next<'a, T>(
+    bytes: &mut &'a [u8],
+    take: impl FnOnce(&mut Input<'a>) -> Result<T, Fault>,
+) -> Result<T, DecodeError> {
     let mut from = DecoderImpl::new(Remaining(bytes), config::standard(), Nesting { left: DEPTH_MAX });
-    let item = T::take(&mut from)?;
+    let item = take(&mut from)?;
     *bytes = from.reader().0;
     Ok(item)
 }

@@ -172,6 +172,20 @@ impl<V> OrderedMap<V> {
         }
     }
 
+    /// The value of a key, to be changed, found in one search; `None` where there is no such key, and where another map
+    /// shares it or that cannot be told at once.
+    pub(crate) fn sole_mut(&mut self, key: &str) -> Option<&mut V> {
+        let entry = if self.index.is_empty() {
+            let at = self.order.iter().position(|entry| &*entry.key == key)?;
+            self.order.sole_mut(At(at))?
+        } else {
+            let label = self.slot(hash(key), 0)?.label;
+            self.order.sole_mut(By::key(label))?
+        };
+        // Keys of one hash are for `get_mut` to tell apart.
+        (&*entry.key == key).then_some(&mut entry.value)
+    }
+
     /// The first slot with this hash whose label is at least `label`.
     fn slot(&self, hash: u64, label: Label) -> Option<&Slot> {
         self.index.at_or_after(Slot { hash, label }.key()).filter(|slot| slot.hash == hash)

@@ -276,6 +276,25 @@ impl<T: Item> Tree<T> {
     }
 }
 
+impl<T: Item> Tree<T> {
+    /// The item at the place sought, if no other tree shares it; its key must stay as it is.
+    pub fn sole_mut(&mut self, mut seek: impl Seek<T>) -> Option<&mut T> {
+        let mut node = self.root.as_mut()?;
+        loop {
+            match Arc::get_mut(node)? {
+                Node::Leaf(items) => {
+                    let slot = seek.slot(items);
+                    return items.get_mut(slot);
+                }
+                Node::Branch(children) => {
+                    let i = seek.descend(children);
+                    node = &mut children[i].node;
+                }
+            }
+        }
+    }
+}
+
 impl<T: Item + Clone> Tree<T> {
     /// The item at the place sought, which must be there; its key must stay as it is.
     pub fn get_mut(&mut self, mut seek: impl Seek<T>) -> Option<&mut T> {

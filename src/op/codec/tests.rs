@@ -163,6 +163,21 @@ fn an_object_with_one_key_twice_is_refused() {
 }
 
 #[test]
+fn a_set_of_a_scalar_at_keys_is_read_as_a_plain_set() {
+    for path in ["", "a", "server.port"] {
+        let payload = encoded(&Op::set(path, "x").into());
+        let set = PlainSet::read(&payload).unwrap();
+        assert_eq!(set.keys[..set.depth].join("."), path);
+        assert_eq!(set.value, "x".into());
+    }
+    let nested = Op::set("a", vec![1]);
+    for other in [nested, Op::set("a[0]", 1), Op::remove("a"), Op::set("a.b.c.d.e.f.g.h.i", 1)] {
+        assert!(PlainSet::read(&encoded(&other.into())).is_none());
+    }
+    assert!(PlainSet::read(&encoded(&Transaction::new().set("a", 1).idempotent("k"))).is_none());
+}
+
+#[test]
 fn a_path_that_does_not_parse_is_never_written() {
     let mut out = Vec::new();
     let refusal = Transaction::new().set("fine", 1).set("a..b", 1).encode(&mut out).unwrap_err();
@@ -176,6 +191,30 @@ proptest! {
         prop_assert_eq!(Transaction::decode(&encoded(&transaction)).unwrap(), transaction);
     }
 
+    /// The ways that leave something out read what the whole way reads, damaged or not.
+    #[test]
+    fn a_replay_reads_what_a_reader_of_everything_reads(
+        transaction in prop_oneof![
+            arbitrary::transaction(),
+            (vec("[a-c]{0,2}", 0..10), arbitrary::value())
+                .prop_map(|(keys, value)| Op::Set { path: keys.into_iter().collect(), value }.into()),
+        ],
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
+    ) {
+        let mut bytes = encoded(&transaction);
+        for (at, byte) in damage {
+            *at.get_mut(&mut bytes) = byte;
+        }
+        let whole = Transaction::decode(&bytes).ok();
+        let unsigned = whole.clone().map(|whole| Transaction { time: 0, origin: Origin::default(), ..whole });
+        prop_assert_eq!(Transaction::decode_unsigned(&bytes).ok(), unsigned.clone());
+        if let Some(PlainSet { keys, depth, value }) = PlainSet::read(&bytes) {
+            let set = Op::Set { path: keys[..depth].iter().copied().collect(), value };
+            prop_assert_eq!(set.fits(), Ok(()));
+            prop_assert_eq!(Some(set.into()), unsigned);
+        }
+    }
+
     #[test]
     fn values_come_back_one_after_the_other(values in vec(arbitrary::value(), 0..4)) {
         let mut bytes = Vec::new();
@@ -184,7 +223,7 @@ proptest! {
         }
         let mut rest = &bytes[..];
         for value in &values {
-            prop_assert_eq!(&decode_next::<Value>(&mut rest).unwrap(), value);
+            prop_assert_eq!(&take_next(&mut rest, Value::take).unwrap(), value);
         }
         prop_assert!(rest.is_empty());
     }

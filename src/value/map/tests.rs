@@ -62,7 +62,17 @@ fn apply(map: &mut OrderedMap<u8>, model: &mut Model, edit: Edit) {
         }
         Edit::Change(key, value) => {
             let at = place(model, &key);
+            if let Some(old) = map.sole_mut(&key) {
+                assert_eq!(Some(*old), at.map(|at| model[at].1));
+            }
             assert_eq!(map.get_mut(&key).map(|old| mem::replace(old, value)), at.map(|at| model[at].1));
+            // Nobody shares it now; a key that has its hash with another may be out of reach all the same.
+            if let Some(old) = map.sole_mut(&key) {
+                assert_eq!(*old, value);
+                *old = value;
+            } else {
+                assert!(at.is_none() || key.starts_with('~'));
+            }
             at.into_iter().for_each(|at| model[at].1 = value);
         }
         Edit::Remove(key) => assert_eq!(map.remove(&key), place(model, &key).map(|at| model.remove(at).1)),
@@ -311,4 +321,18 @@ fn asking_for_what_is_not_there_copies_nothing() {
     assert_eq!(clone.get_mut("absent"), None);
     assert_eq!(clone.remove("absent"), None);
     assert!(clone.same(&map));
+}
+
+#[test]
+fn what_another_map_shares_is_not_to_be_had_in_place() {
+    for len in [3, 1000] {
+        let mut map = numbered(0..len);
+        let key = map.keys().next().unwrap().to_owned();
+        assert!(map.sole_mut(&key).is_some());
+        assert_eq!(map.sole_mut("absent"), None);
+        let clone = map.clone();
+        assert_eq!(map.sole_mut(&key), None);
+        drop(clone);
+        assert!(map.sole_mut(&key).is_some());
+    }
 }
