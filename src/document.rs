@@ -14,6 +14,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::limits;
 use crate::op::{Op, Refusal};
@@ -269,6 +270,34 @@ pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
         };
         admitted.map_err(|(path, why)| Refusal::Unwritable { path, why })
     })
+}
+
+/// Whether the texts of a format have columns, which no edit can add to.
+pub(crate) fn has_columns(format: &Format) -> bool {
+    format.name() == "csv"
+}
+
+/// The columns of a text, if it [has any](has_columns) and is a table.
+pub(crate) fn columns(format: &Format, text: &[u8]) -> Option<Arc<[Box<str>]>> {
+    #[cfg(feature = "csv")]
+    if let Format::Csv(csv) = format {
+        return csv::columns(csv, text);
+    }
+    let _ = (format, text);
+    None
+}
+
+/// Whether ops need no other columns than these.
+///
+/// # Errors
+/// [`Refusal::Unwritable`], naming the place.
+pub(crate) fn fit_columns(columns: &[Box<str>], ops: &[Op]) -> Result<(), Refusal> {
+    #[cfg(feature = "csv")]
+    for op in ops {
+        csv::fits(columns, op).map_err(|(path, why)| Refusal::Unwritable { path, why })?;
+    }
+    let _ = (columns, ops);
+    Ok(())
 }
 
 /// `read`, the value of a text that someone changed, with everything that the format cannot tell from `known` taken

@@ -18,6 +18,7 @@ use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
 use crate::op::{Op, Origin, OriginKind, Refusal, Transaction};
 use crate::path::{IntoPath, Path, PathError};
 use crate::state::State;
+use crate::storage::Stat;
 use crate::value::Value;
 use crate::version::Version;
 
@@ -53,6 +54,8 @@ struct Inner {
     keeper: Mutex<Option<JoinHandle<()>>>,
     /// The file as it was when it last showed a text of ours.
     shown: Mutex<Option<Shown>>,
+    /// The file as it was when its columns were read, where its format has some.
+    columns: Mutex<Option<(Stat, Arc<[Box<str>]>)>>,
     /// What kept the file from being written the last time.
     held_back: Mutex<Option<Behind>>,
     /// Where saves overruled programs, until somebody asks.
@@ -205,6 +208,7 @@ impl Journal {
             signals: keeper::Signals::default(),
             keeper: Mutex::default(),
             shown: Mutex::default(),
+            columns: Mutex::default(),
             held_back: Mutex::default(),
             conflicts: Mutex::default(),
             closed: Mutex::default(),
@@ -438,9 +442,26 @@ impl Inner {
         transaction.time = self.log.storage.clock_micros();
         transaction.origin = self.origin.clone();
         document::admit(&self.config.format, &mut transaction.ops)?;
+        if let Some(columns) = self.columns() {
+            document::fit_columns(&columns, &transaction.ops)?;
+        }
         let mut payload = Vec::new();
         transaction.encode(&mut payload)?;
         Ok(Edit { transaction, payload: payload.into(), expected })
+    }
+
+    /// The columns of the file as it is now; `None` where it has none, or cannot be read just now.
+    fn columns(&self) -> Option<Arc<[Box<str>]>> {
+        if !document::has_columns(&self.config.format) {
+            return None;
+        }
+        let now = self.config.stat().ok()??;
+        let mut known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref().is_none_or(|(read, _)| *read != now) {
+            let text = self.config.read().ok()??;
+            *known = document::columns(&self.config.format, &text.bytes).map(|columns| (text.stat, columns));
+        }
+        known.as_ref().map(|(_, columns)| columns.clone())
     }
 
     /// See to it that an edit has its turn; a hand edit that was made before it comes first.

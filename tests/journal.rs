@@ -78,3 +78,34 @@ fn a_hand_edit_becomes_a_record_and_keeps_its_comments() {
     assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { .. }));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\n  \"a\": 9,\n  \"c\": 5,\n  \"b\": [1, 2],\n \"d\": 1}\n");
 }
+
+#[cfg(feature = "csv")]
+#[test]
+fn a_column_that_a_table_does_not_have_is_refused_before_it_is_logged() {
+    let file = dir("columns").join("orders.csv");
+    std::fs::write(&file, "id,pair,volume\n").unwrap();
+    let journal = Journal::open(&file).unwrap();
+    let row = |name: &str| -> cfgwal::Value { [(name, "1")].into_iter().collect() };
+    journal.append(Op::set("a", row("pair"))).unwrap();
+    // No row has it yet, but the table does.
+    journal.append(Op::set("a.volume", 5)).unwrap();
+    for op in [
+        Op::set("a.limit", 1),
+        Op::set("b", row("limit")),
+        Op::merge("a", row("limit")),
+        Op::set("", [("b", row("limit"))].into_iter().collect::<cfgwal::Value>()),
+        Op::move_to("a.volume", "a.limit"),
+    ] {
+        let refused = journal.submit(op.clone()).map(drop).unwrap_err();
+        assert!(refused.to_string().contains("there is no column \"limit\""), "{op:?}: {refused}");
+    }
+    assert_eq!(journal.snapshot().unwrap().revision(), 2);
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { revision: 2 }));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "id,pair,volume\na,1,5\n");
+    // By hand it can be added.
+    std::fs::write(&file, "id,pair,volume,limit\na,1,5,\n").unwrap();
+    journal.append(Op::set("a.limit", 7)).unwrap();
+    journal.close().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "id,pair,volume,limit\na,1,5,7\n");
+}

@@ -18,10 +18,11 @@ mod scan;
 mod splice;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::{Invalid, Unpatchable, decode, seal};
 use crate::op::Op;
-use crate::path::Path;
+use crate::path::{Path, Segment};
 use crate::value::{Map, Value};
 use scan::Table;
 use splice::{Spelling, spell};
@@ -199,10 +200,45 @@ fn as_text(key: Option<&str>, path: &Path, value: &mut Value, merge: bool) -> Re
     }
 }
 
+/// The names of the columns, that of the keys among them.
+pub(super) fn columns(csv: &Csv, text: &[u8]) -> Option<Arc<[Box<str>]>> {
+    let (_, body) = decode(text).ok()?;
+    let table = Table::parse(csv, body).ok()?;
+    Some(table.columns.iter().map(|name| Box::from(&**name)).collect())
+}
+
+/// Whether an op needs no other columns than these.
+pub(super) fn fits(columns: &[Box<str>], op: &Op) -> Result<(), (Path, String)> {
+    match op {
+        Op::Set { path, value } | Op::Insert { path, value } | Op::Place { path, value, .. } => {
+            value_fits(columns, path, value, false)
+        }
+        Op::Merge { path, value } => value_fits(columns, path, value, true),
+        Op::Move { to, .. } => value_fits(columns, to, &Value::Null, false),
+        _ => Ok(()),
+    }
+}
+
+/// What is null in a merge is removed.
+fn value_fits(columns: &[Box<str>], path: &Path, value: &Value, merge: bool) -> Result<(), (Path, String)> {
+    match (path.segments(), value) {
+        (_, Value::Null) if merge => Ok(()),
+        ([] | [_], Value::Object(map)) => {
+            map.iter().try_for_each(|(name, value)| value_fits(columns, &path.join(name), value, merge))
+        }
+        ([_, Segment::Key(name)], _) if !columns.iter().any(|column| **column == **name) => {
+            let name = Value::from(&**name);
+            let why = format!("there is no column {name}; add it to the header and the rows by hand");
+            Err((path.clone(), why))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `read`, with what this format cannot tell from `known` taken from there.
 pub(super) fn in_terms_of(read: Value, known: &Value) -> Value {
     let (Value::Object(rows), Value::Object(known)) = (&read, known) else { return read };
-    let row = |key: &std::sync::Arc<str>, row: &Value| match (row, known.get(key)) {
+    let row = |key: &Arc<str>, row: &Value| match (row, known.get(key)) {
         (Value::Object(row), Some(Value::Object(known))) => Value::Object(row_in_terms_of(key, row, known)),
         (row, _) => row.clone(),
     };
