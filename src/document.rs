@@ -272,26 +272,30 @@ pub(crate) fn admit(format: &Format, ops: &mut [Op]) -> Result<(), Refusal> {
     })
 }
 
+/// The names of a table's columns.
+pub(crate) type Columns = Arc<[Box<str>]>;
+
 /// Whether the texts of a format have columns, which no edit can add to.
 pub(crate) fn has_columns(format: &Format) -> bool {
     format.name() == "csv"
 }
 
 /// The columns of a text, if it [has any](has_columns) and is a table.
-pub(crate) fn columns(format: &Format, text: &[u8]) -> Option<Arc<[Box<str>]>> {
-    #[cfg(feature = "csv")]
-    if let Format::Csv(csv) = format {
-        return csv::columns(csv, text);
+pub(crate) fn columns(format: &Format, text: &[u8]) -> Option<Columns> {
+    let _ = text;
+    match format {
+        #[cfg(feature = "csv")]
+        Format::Csv(csv) => csv::columns(csv, text),
+        #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+        _ => None,
     }
-    let _ = (format, text);
-    None
 }
 
 /// Whether ops need no other columns than these.
 ///
 /// # Errors
 /// [`Refusal::Unwritable`], naming the place.
-pub(crate) fn fit_columns(columns: &[Box<str>], ops: &[Op]) -> Result<(), Refusal> {
+pub(crate) fn fit_columns(columns: &Columns, ops: &[Op]) -> Result<(), Refusal> {
     #[cfg(feature = "csv")]
     for op in ops {
         csv::fits(columns, op).map_err(|(path, why)| Refusal::Unwritable { path, why })?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::compact::{self, Compaction};
-use crate::document::{self, Format};
+use crate::document::{self, Columns, Format};
 use crate::error::Error;
 use crate::log::{Appended, Log};
 use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
@@ -55,7 +55,7 @@ struct Inner {
     /// The file as it was when it last showed a text of ours.
     shown: Mutex<Option<Shown>>,
     /// The file as it was when its columns were read, where its format has some.
-    columns: Mutex<Option<(Stat, Arc<[Box<str>]>)>>,
+    columns: Mutex<Option<(Stat, Columns)>>,
     /// What kept the file from being written the last time.
     held_back: Mutex<Option<Behind>>,
     /// Where saves overruled programs, until somebody asks.
@@ -451,7 +451,7 @@ impl Inner {
     }
 
     /// The columns of the file as it is now; `None` where it has none, or cannot be read just now.
-    fn columns(&self) -> Option<Arc<[Box<str>]>> {
+    fn columns(&self) -> Option<Columns> {
         if !document::has_columns(&self.config.format) {
             return None;
         }

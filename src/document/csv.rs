@@ -20,7 +20,7 @@ mod splice;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Invalid, Unpatchable, decode, seal};
+use super::{Columns, Invalid, Unpatchable, decode, seal};
 use crate::op::Op;
 use crate::path::{Path, Segment};
 use crate::value::{Map, Value};
@@ -201,14 +201,14 @@ fn as_text(key: Option<&str>, path: &Path, value: &mut Value, merge: bool) -> Re
 }
 
 /// The names of the columns, that of the keys among them.
-pub(super) fn columns(csv: &Csv, text: &[u8]) -> Option<Arc<[Box<str>]>> {
+pub(super) fn columns(csv: &Csv, text: &[u8]) -> Option<Columns> {
     let (_, body) = decode(text).ok()?;
     let table = Table::parse(csv, body).ok()?;
     Some(table.columns.iter().map(|name| Box::from(&**name)).collect())
 }
 
 /// Whether an op needs no other columns than these.
-pub(super) fn fits(columns: &[Box<str>], op: &Op) -> Result<(), (Path, String)> {
+pub(super) fn fits(columns: &Columns, op: &Op) -> Result<(), (Path, String)> {
     match op {
         Op::Set { path, value } | Op::Insert { path, value } | Op::Place { path, value, .. } => {
             value_fits(columns, path, value, false)
@@ -220,7 +220,7 @@ pub(super) fn fits(columns: &[Box<str>], op: &Op) -> Result<(), (Path, String)> 
 }
 
 /// What is null in a merge is removed.
-fn value_fits(columns: &[Box<str>], path: &Path, value: &Value, merge: bool) -> Result<(), (Path, String)> {
+fn value_fits(columns: &Columns, path: &Path, value: &Value, merge: bool) -> Result<(), (Path, String)> {
     match (path.segments(), value) {
         (_, Value::Null) if merge => Ok(()),
         ([] | [_], Value::Object(map)) => {
