@@ -54,6 +54,16 @@ impl AppendGuard<'_> {
     pub(crate) fn settle(&self) {
         self.locks.watermark.settle();
     }
+
+    /// Why something failed: what was not found may be gone with the whole journal.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Io { ref source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                self.locks.still_there().err().unwrap_or(error)
+            }
+            error => error,
+        }
+    }
 }
 
 impl Drop for AppendGuard<'_> {

@@ -54,7 +54,7 @@ impl Log {
         let result = self.usable().and_then(|()| {
             let mut tail = self.tail();
             let guard = self.locks.append(self.lock_timeout)?;
-            self.append_locked(&mut tail, &guard, requests)?;
+            self.append_locked(&mut tail, &guard, requests).map_err(|error| guard.explain(error))?;
             guard.settle();
             Ok(())
         });
