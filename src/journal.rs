@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -52,6 +53,8 @@ struct Inner {
     queue: Queue,
     signals: keeper::Signals,
     keeper: Mutex<Option<JoinHandle<()>>>,
+    /// An edit was made.
+    has_edited: AtomicBool,
     /// The file as it was when it last showed a text of ours.
     shown: Mutex<Option<Shown>>,
     /// The file as it was when its columns were read, where its format has some.
@@ -207,6 +210,7 @@ impl Journal {
             queue: Queue::default(),
             signals: keeper::Signals::default(),
             keeper: Mutex::default(),
+            has_edited: AtomicBool::new(false),
             shown: Mutex::default(),
             columns: Mutex::default(),
             held_back: Mutex::default(),
@@ -498,7 +502,10 @@ impl Inner {
                 }
                 Materialise::After(_) | Materialise::Manual => {}
             }
-            self.wake_keeper();
+            // Where only the log is to be looked after there is nothing to do after one edit: most who make one are gone then.
+            if self.has_edited.swap(true, Relaxed) || matches!(self.options.materialise, Materialise::After(_)) {
+                self.wake_keeper();
+            }
             self.signals.edited();
         }
         let held_back = self.held_back.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -6,6 +6,12 @@ use super::{Done, Slot, Splicer, Wanted};
 use crate::document::yaml::tree::{Item, Node, has_comment};
 use crate::document::yaml::write;
 
+/// Whether a comma must not touch what ends here: the colon of a key without a value, and what would be an indicator at the begin
+/// of a line.
+fn needs_space(item: &str) -> bool {
+    item.ends_with(':') || matches!(item.rsplit(char::is_whitespace).next(), Some("-" | "?"))
+}
+
 impl<'t, 'a> Splicer<'t, 'a> {
     pub(super) fn arrange_flow(&mut self, node: &Node, slots: &[Slot], kept: &[bool], wanted: &[Wanted<'_>]) -> Done {
         let by_lines = (0..node.items.len()).all(|at| self.own_lines(node, at).is_some());
@@ -52,11 +58,11 @@ impl<'t, 'a> Splicer<'t, 'a> {
         (tree.leads_line(item.start) && (rest.is_empty() || rest.starts_with('#'))).then(|| tree.next_line(end))
     }
 
-    /// Where an item ends, with the space behind a colon that has no value.
+    /// Where an item ends, with the space that it needs before a comma.
     fn end_in_brackets(&self, item: Item) -> usize {
         let end = self.tree.end(item);
         let text = self.tree.text;
-        end + usize::from(text[..end].ends_with(':') && text[end..].starts_with(' '))
+        end + usize::from(needs_space(&text[..end]) && text[end..].starts_with(' '))
     }
 
     /// Where the comma behind item `at` is, if there is one.
@@ -110,7 +116,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 let len = last.with.len() - line_break.len();
                 last.with.insert(len, ',');
             }
-            None => self.splice(end..end, if tree.text[..end].ends_with(':') { " ," } else { "," }),
+            None => self.splice(end..end, if needs_space(&tree.text[..end]) { " ," } else { "," }),
         }
         self.splice(line..line, format!("{pad}{new}{line_break}"));
     }
@@ -125,8 +131,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         match previous {
             Some(at) => {
                 let end = self.end_in_brackets(node.items[at]);
-                // Behind a key without a value, too, a comma must not touch the colon.
-                let space = if tree.text[..end].ends_with(':') { " " } else { "" };
+                let space = if needs_space(&tree.text[..end]) { " " } else { "" };
                 self.splice(end..end, format!("{space}{separator}{new}"));
             }
             None => self.splice(node.items[0].start..node.items[0].start, format!("{new}{separator}")),
