@@ -32,6 +32,8 @@ pub(super) struct Slot {
 struct State {
     settled: Option<Settled>,
     leads: bool,
+    /// Its owner waits to be told.
+    listens: bool,
     waker: Option<Waker>,
 }
 
@@ -60,8 +62,12 @@ impl Slot {
         let mut state = self.state();
         state.settled = Some(settled);
         wakers.0.extend(state.waker.take());
+        let listens = state.listens;
         drop(state);
-        self.changed.notify_one();
+        // Telling costs a system call even where nobody listens.
+        if listens {
+            self.changed.notify_one();
+        }
     }
 
     /// What became of the edit, or the context is woken when that is known.
@@ -78,12 +84,14 @@ impl Slot {
     fn sleep(&self) -> Option<Settled> {
         let mut state = self.state();
         loop {
+            state.listens = false;
             if state.settled.is_some() {
                 return state.settled.clone();
             }
             if std::mem::take(&mut state.leads) {
                 return None;
             }
+            state.listens = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -137,8 +145,11 @@ impl Drop for Lead<'_> {
             return;
         }
         waiting.led = false;
+        let is_awaited = waiting.helpers > 0;
         drop(waiting);
-        self.0.free.notify_one();
+        if is_awaited {
+            self.0.free.notify_one();
+        }
     }
 }
 
