@@ -3,10 +3,10 @@
 use std::sync::TryLockError;
 
 use super::*;
+use crate::storage::Lock;
 
 /// How often a syncer lets others append before it syncs for all of them.
 const GATHERING: usize = 16;
-use crate::storage::Lock;
 
 /// How long a waiter sleeps at most before it looks again; it is normally woken.
 const PATIENCE: Duration = Duration::from_millis(2);

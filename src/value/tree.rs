@@ -278,10 +278,19 @@ impl<T: Item> Tree<T> {
 
 impl<T: Item> Tree<T> {
     /// The item at the place sought, if no other tree shares it; its key must stay as it is.
-    pub fn sole_mut(&mut self, mut seek: impl Seek<T>) -> Option<&mut T> {
+    pub fn sole_mut(&mut self, seek: impl Seek<T>) -> Option<&mut T> {
+        self.seek_mut(seek, Arc::get_mut)
+    }
+
+    /// The item at the place sought, through nodes that `own` gives to be changed.
+    fn seek_mut(
+        &mut self,
+        mut seek: impl Seek<T>,
+        own: impl Fn(&mut Arc<Node<T>>) -> Option<&mut Node<T>>,
+    ) -> Option<&mut T> {
         let mut node = self.root.as_mut()?;
         loop {
-            match Arc::get_mut(node)? {
+            match own(node)? {
                 Node::Leaf(items) => {
                     let slot = seek.slot(items);
                     return items.get_mut(slot);
@@ -297,20 +306,8 @@ impl<T: Item> Tree<T> {
 
 impl<T: Item + Clone> Tree<T> {
     /// The item at the place sought, which must be there; its key must stay as it is.
-    pub fn get_mut(&mut self, mut seek: impl Seek<T>) -> Option<&mut T> {
-        let mut node = self.root.as_mut()?;
-        loop {
-            match Arc::make_mut(node) {
-                Node::Leaf(items) => {
-                    let slot = seek.slot(items);
-                    return items.get_mut(slot);
-                }
-                Node::Branch(children) => {
-                    let i = seek.descend(children);
-                    node = &mut children[i].node;
-                }
-            }
-        }
+    pub fn get_mut(&mut self, seek: impl Seek<T>) -> Option<&mut T> {
+        self.seek_mut(seek, |node| Some(Arc::make_mut(node)))
     }
 
     /// Puts `item` before what is at the place sought.

@@ -35,6 +35,18 @@ impl File {
         ran.out
     }
 
+    /// Emptied, the file stays so until somebody says that it is meant, and then shows what was set meanwhile.
+    #[track_caller]
+    pub(crate) fn is_held_back_once_emptied(&self, shows: &str) {
+        self.ok(&["set", "a", "2"]);
+        self.write("");
+        let ran = self.run(&["set", "b", "1"]);
+        assert_eq!(ran.code, 9, "{ran:?}");
+        assert_eq!(self.text(), "");
+        self.ok(&["recover", "--accept-file"]);
+        assert_eq!(self.text(), shows);
+    }
+
     /// Refused with this code and these words, and nothing has changed.
     #[track_caller]
     pub(crate) fn refuses(&self, args: &[&str], code: i32, why: &str) {
@@ -135,14 +147,7 @@ fn what_is_no_toml_is_refused_with_its_place() {
 
 #[test]
 fn an_emptied_toml_file_is_held_back() {
-    let file = File::with("app.toml", "a = 1\n");
-    file.ok(&["set", "a", "2"]);
-    file.write("");
-    let ran = file.run(&["set", "b", "1"]);
-    assert_eq!(ran.code, 9, "{ran:?}");
-    assert_eq!(file.text(), "");
-    file.ok(&["recover", "--accept-file"]);
-    assert_eq!(file.text(), "b = 1\n");
+    File::with("app.toml", "a = 1\n").is_held_back_once_emptied("b = 1\n");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use cfgwal::document::{Csv, Format, parse, render};
 use cfgwal::{Op, Value};
 
 use super::{edited, format, judge, patched};
+use crate::alike::alike;
 
 /// As a trading program's user keeps it: CRLF, comments of every sort, blank lines, decimals that must stay text.
 const ORDERS: &str = "\u{feff}# orders, see the wiki\r\n\
@@ -40,13 +41,6 @@ const TRAITS: &[(&str, &str)] = &[
     ("empty cells", "id,v\na,\nm,\"\"\nz,\n"),
     ("spreadsheet comments", "id,v\n\"# c, \"\"d\"\"\",\na,1\n\"# e\"\nm,2\nz,3\n"),
 ];
-
-/// How much of the two texts is alike at both ends.
-fn alike(a: &str, b: &str) -> usize {
-    let start = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let rest = a.len().min(b.len()) - start;
-    start + a.bytes().rev().zip(b.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count()
-}
 
 #[test]
 fn whatever_the_layout_an_edit_changes_its_own_bytes() {

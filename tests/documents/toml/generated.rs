@@ -2,15 +2,15 @@
 //!
 //! `PROPTEST_CASES=100000 cargo test --test documents generated` is the long run.
 
-use std::collections::BTreeSet;
-
 use cfgwal::document::{Format, parse, patch};
-use cfgwal::{List, Map, Number, Value};
+use cfgwal::{Map, Number, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::{is_judged, patched, value as read};
+use crate::alike::alike;
+use crate::changes::{Edit, comments, edit, noise, scalars_of, tables_of};
 
 fn scalar() -> impl Strategy<Value = Value> {
     const NUMBERS: [&str; 8] = ["0", "-0", "1.0", "1e3", "-1E-7", "2.50", "9223372036854775807", "1e308"];
@@ -283,121 +283,9 @@ impl Speller<'_> {
     }
 }
 
-fn noise() -> impl Strategy<Value = Vec<u8>> {
-    vec(any::<u8>(), 1..60)
-}
-
-#[derive(Clone, Debug)]
-struct Edit {
-    kind: u8,
-    node: Index,
-    place: Index,
-    key: String,
-    fresh: Value,
-}
-
-fn edit() -> impl Strategy<Value = Edit> {
-    (0..5_u8, any::<Index>(), any::<Index>(), key(), any_value()).prop_map(|(kind, node, place, key, fresh)| Edit {
-        kind,
-        node,
-        place,
-        key,
-        fresh,
-    })
-}
-
-impl Edit {
-    /// Changes, removes, adds, moves or renames something in one of the containers.
-    fn apply(&self, root: &mut Value) {
-        let mut left = self.node.index(count(root));
-        self.apply_to(container(root, &mut left).unwrap());
-    }
-
-    fn apply_to(&self, value: &mut Value) {
-        match value {
-            Value::Array(list) => {
-                let mut items: Vec<Value> = list.iter().cloned().collect();
-                let place = self.place.index(items.len() + 1);
-                match self.kind {
-                    0 if place < items.len() => items[place] = self.fresh.clone(),
-                    1 if place < items.len() => drop(items.remove(place)),
-                    _ => items.insert(place, self.fresh.clone()),
-                }
-                *list = items.into_iter().collect::<List>();
-            }
-            Value::Object(map) => {
-                let mut items: Vec<(String, Value)> =
-                    map.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
-                let place = self.place.index(items.len() + 1);
-                let is_new = !map.contains(&self.key);
-                match self.kind {
-                    0 if place < items.len() => items[place].1 = self.fresh.clone(),
-                    1 if place < items.len() => drop(items.remove(place)),
-                    2 if is_new && place < items.len() => items[place].0.clone_from(&self.key),
-                    3 if place < items.len() => {
-                        let item = items.remove(place);
-                        items.push(item);
-                    }
-                    _ if is_new => items.insert(place, (self.key.clone(), self.fresh.clone())),
-                    _ => {}
-                }
-                *map = items.into_iter().collect::<Map>();
-            }
-            _ => unreachable!(),
-        }
-    }
-}
-
-fn count(value: &Value) -> usize {
-    match value {
-        Value::Array(list) => 1 + list.iter().map(count).sum::<usize>(),
-        Value::Object(map) => 1 + map.values().map(count).sum::<usize>(),
-        _ => 0,
-    }
-}
-
-/// The container that has so many others before it.
-fn container<'v>(value: &'v mut Value, left: &mut usize) -> Option<&'v mut Value> {
-    if !matches!(value, Value::Array(_) | Value::Object(_)) {
-        return None;
-    }
-    if *left == 0 {
-        return Some(value);
-    }
-    *left -= 1;
-    // Which one it is in is found before it is borrowed for good.
-    let sizes: Vec<usize> = match &*value {
-        Value::Array(list) => list.iter().map(count).collect(),
-        Value::Object(map) => map.values().map(count).collect(),
-        _ => Vec::new(),
-    };
-    let at = sizes.iter().position(|&size| {
-        let inside = *left < size;
-        if !inside {
-            *left -= size;
-        }
-        inside
-    })?;
-    match value {
-        Value::Array(list) => container(list.get_mut(at)?, left),
-        Value::Object(map) => {
-            let key = map.keys().nth(at)?.to_owned();
-            container(map.get_mut(&key)?, left)
-        }
-        _ => None,
-    }
-}
-
-/// The comments, each of which has a number of its own.
-fn comments(text: &str) -> BTreeSet<String> {
-    let starts = text.match_indices("# ").filter(|(at, _)| text[*at..].contains(" [x] = \""));
-    let numbers = starts.map(|(at, _)| text[at + 2..].split(' ').next().unwrap_or("").to_owned());
-    numbers.filter(|number| number.parse::<usize>().is_ok()).collect()
-}
-
 proptest! {
     #[test]
-    fn edits_arrive_whatever_the_text(old in document(), edits in vec(edit(), 0..6), noise in noise()) {
+    fn edits_arrive_whatever_the_text(old in document(), edits in vec(edit(key(), any_value()), 0..6), noise in noise()) {
         let text = Speller::spell(&old, &noise);
         prop_assert!(is_judged(&text, &old), "the speller is wrong: {}", text);
         prop_assert!(is_judged(&text, &read(&text)), "{}", text);
@@ -434,13 +322,8 @@ proptest! {
         Edit { kind: 9, node, place, key: "new".to_owned(), fresh }.apply_to(table);
         let result = patched(&text, &target);
         prop_assert_eq!(comments(&text), comments(&result), "{}\n{}", text, result);
-        let alike = {
-            let start = text.bytes().zip(result.bytes()).take_while(|(a, b)| a == b).count();
-            let rest = text.len() - start;
-            start + text.bytes().rev().zip(result.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count()
-        };
         // A comma may be needed at one place more.
-        prop_assert!(alike >= text.len() || path.last().is_some() && text.contains('{'), "{}\n{}", text, result);
+        prop_assert!(alike(&text, &result) >= text.len() || path.last().is_some() && text.contains('{'), "{}\n{}", text, result);
     }
 
     #[test]
@@ -457,10 +340,7 @@ proptest! {
         });
         *slot = fresh.clone();
         let result = patched(&text, &target);
-        let start = text.bytes().zip(result.bytes()).take_while(|(a, b)| a == b).count();
-        let rest = text.len().min(result.len()) - start;
-        let end = text.bytes().rev().zip(result.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count();
-        prop_assert!(result.len() - start - end <= fresh.to_string().len() * 6 + 4, "{}\n{}", text, result);
+        prop_assert!(result.len() - alike(&text, &result) <= fresh.to_string().len() * 6 + 4, "{}\n{}", text, result);
         prop_assert_eq!(comments(&text), comments(&result));
     }
 
@@ -486,31 +366,5 @@ proptest! {
             }
             Err(invalid) => prop_assert!(judged.is_err(), "{}\n{}", invalid, text),
         }
-    }
-}
-
-/// The paths of all tables that are in no array.
-fn tables_of(value: &Value, path: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
-    if let Value::Object(map) = value {
-        out.push(path.clone());
-        for (key, value) in map {
-            path.push(key.to_owned());
-            tables_of(value, path, out);
-            path.pop();
-        }
-    }
-}
-
-fn scalars_of(value: &Value, path: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                path.push(key.to_owned());
-                scalars_of(value, path, out);
-                path.pop();
-            }
-        }
-        Value::Array(_) => {}
-        _ => out.push(path.clone()),
     }
 }

@@ -3,6 +3,7 @@
 use cfgwal::{Op, Path, Value};
 
 use super::{edited, value};
+use crate::alike::alike;
 
 /// All have the keys a, m and z in this order at `path`.
 const TRAITS: &[(&str, &str, &str)] = &[
@@ -33,13 +34,6 @@ const TRAITS: &[(&str, &str, &str)] = &[
     ("arrays of tables", "", "[[a]]\n\n[[m]]\nx = 1\n[[m]]\n\n[[z]]\n"),
     ("not latin", "", "a = \"é😀\"\nm = \"\u{202e}\" # ü\nz = 1\n"),
 ];
-
-/// How much of the two texts is alike at both ends.
-fn alike(a: &str, b: &str) -> usize {
-    let start = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let rest = a.len().min(b.len()) - start;
-    start + a.bytes().rev().zip(b.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count()
-}
 
 /// A new last item has its comma where the old one ends, and the rest behind the comment there.
 fn without_commas(text: &str) -> String {

@@ -4,6 +4,7 @@ use cfgwal::document::{Format, patch};
 use cfgwal::{Op, Path, State};
 
 use super::{is_judged, read};
+use crate::alike::alike;
 
 /// All have the keys a, m and z in this order at `path`.
 const TRAITS: &[(&str, &str, &str)] = &[
@@ -48,13 +49,6 @@ const TRAITS: &[(&str, &str, &str)] = &[
     ("keys with a question mark", "", "? a\n: 1\n? m # 2\n: 2\n? z\n: 3\n"),
     ("not latin", "", "a: \"é😀\"\nm: \"\u{202e}\" # ü\nz: 日本 # ü\n"),
 ];
-
-/// How much of the two texts is alike at both ends.
-fn alike(a: &str, b: &str) -> usize {
-    let start = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let rest = a.len().min(b.len()) - start;
-    start + a.bytes().rev().zip(b.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count()
-}
 
 /// A new last item in brackets has its comma where the old one ends, and the rest behind the comment there.
 fn without_commas(text: &str) -> String {
