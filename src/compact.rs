@@ -41,7 +41,7 @@ pub struct Compaction {
 pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'_>) -> Result<Compaction, Error> {
     let log_bytes_before = log.segments()?.iter().map(|(_, len)| len).sum();
     let version = log.published()?;
-    let newest = newest_snapshot(log)?;
+    let newest = covering(log, &version)?;
     if planted(Bug::RetiredEarly) {
         for (number, _) in log.segments()? {
             let path = log.dir.join(segment::name(number));
@@ -50,8 +50,8 @@ pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'
     }
     let (revision, snapshot_bytes) = match newest {
         // Everything is in it already.
-        Some((header, len)) if header.sequence == version.sequence() => (header.revision, len),
-        _ => write_snapshot(log, config)?,
+        Some((header, len)) => (header.revision, len),
+        None => write_snapshot(log, config)?,
     };
     let retired = retire(log, guard)?;
     let log_bytes_after = log.segments()?.iter().map(|(_, len)| len).sum();
@@ -83,15 +83,18 @@ fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
     });
     let mut state_of = |text: &KnownText| state_of(log, &version, text);
     let created = storage.clock_micros();
-    let bytes = snapshot::encode(log.store, &version, next_segment, created, text.as_deref(), &mut state_of)?;
-    snapshot::write(storage, &log.dir, version.revision(), &bytes)?;
-    Ok((version.revision(), bytes.len() as u64))
+    let draft = snapshot::Draft::of(log.store, &version, next_segment, created, text, &mut state_of)?;
+    let (_, len) = snapshot::write(storage, &log.dir, &draft)?;
+    Ok((version.revision(), len))
 }
 
 /// The state that a text of the config file stands for.
 pub(crate) fn state_of(log: &Log, version: &Version, text: &KnownText) -> Result<State, Error> {
-    let current = |revision| revision == version.revision();
-    let mut at = |revision| if current(revision) { Ok(version.state.clone()) } else { state_at(log, revision) };
+    let mut at = |revision| match log.shown(revision) {
+        _ if revision == version.revision() => Ok(version.state.clone()),
+        Some(state) => Ok(state),
+        None => state_at(log, revision),
+    };
     match text.stands_for.state(&mut at) {
         Err(Error::NoSuchRevision { revision, oldest, newest }) => {
             // The log no longer has it, but every snapshot carries the states of the texts of its time.
@@ -127,14 +130,11 @@ pub(crate) fn last_shown(log: &Log) -> Result<Option<Arc<str>>, Error> {
     Ok(evidence.snapshots.into_iter().find_map(|(_, snapshot, _)| snapshot.ok()?.shown))
 }
 
-/// The newest intact snapshot, and its length.
-fn newest_snapshot(log: &Log) -> Result<Option<(snapshot::Header, u64)>, Error> {
-    for revision in revisions(log)? {
-        if let Some(found) = intact(log, revision)? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
+/// The newest snapshot and its length, if it is intact and covers everything up to this version.
+fn covering(log: &Log, version: &Version) -> Result<Option<(snapshot::Header, u64)>, Error> {
+    let newest = revisions(log)?.into_iter().next();
+    let Some(newest) = newest.filter(|newest| *newest == version.revision()) else { return Ok(None) };
+    Ok(intact(log, newest)?.filter(|(header, _)| header.sequence == version.sequence()))
 }
 
 /// Revisions of the snapshots, newest first.
@@ -149,8 +149,7 @@ fn revisions(log: &Log) -> Result<Vec<u64>, Error> {
 fn intact(log: &Log, revision: u64) -> Result<Option<(snapshot::Header, u64)>, Error> {
     let path = log.dir.join(snapshot::name(revision));
     let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
-    let bytes = storage::read_all(&*file).map_err(Error::io("read", &path))?;
-    Ok(snapshot::check(&bytes).ok().map(|header| (header, bytes.len() as u64)))
+    snapshot::check_file(&*file).map_err(Error::io("read", &path))
 }
 
 /// Remove what the older of the newest two snapshots covers.

@@ -124,8 +124,10 @@ mod tests {
         let server: Value = [("port", 8080)].into_iter().collect();
         let first: Value = [("server", server)].into_iter().collect();
         let mut state_of = |_: &crate::version::KnownText| Ok(crate::State::new(first.clone()));
-        let written =
-            snapshot::encode(STORE, &version, 2, TIME + 3_000_000, Some(&first_text()), &mut state_of).unwrap();
+        let draft =
+            snapshot::Draft::of(STORE, &version, 2, TIME + 3_000_000, Some(first_text()), &mut state_of).unwrap();
+        let path = snapshot::write(&Os, dir.path(), &draft).unwrap().0;
+        let written = std::fs::read(path).unwrap();
         let shown = block("snapshot");
         same_bytes(&shown, &written);
         let read = snapshot::decode(&shown).unwrap();

@@ -57,6 +57,8 @@ struct Inner {
     has_edited: AtomicBool,
     /// The file as it was when it last showed a text of ours.
     shown: Mutex<Option<Shown>>,
+    /// What is about to be the file: to be known for ours when it is seen there.
+    coming: Mutex<Option<Stat>>,
     /// The file as it was when its columns were read, where its format has some.
     columns: Mutex<Option<(Stat, Columns)>>,
     /// What kept the file from being written the last time.
@@ -212,6 +214,7 @@ impl Journal {
             keeper: Mutex::default(),
             has_edited: AtomicBool::new(false),
             shown: Mutex::default(),
+            coming: Mutex::default(),
             columns: Mutex::default(),
             held_back: Mutex::default(),
             conflicts: Mutex::default(),
@@ -517,9 +520,12 @@ impl Inner {
         if planted(Bug::HandEditOvertaken) {
             return;
         }
+        // In this order: it ends with what is remembered as shown.
+        let coming = *self.coming.lock().unwrap_or_else(PoisonError::into_inner);
         let last = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.config.stat().ok().flatten();
-        if last.is_some_and(|last| Some(last.stat) == now) || (last.is_none() && now.is_none()) {
+        let is_coming = now.zip(coming).is_some_and(|(now, coming)| now.is_renamed(&coming));
+        if is_coming || last.map(|last| last.stat) == now {
             return;
         }
         let looked = self.log.published().and_then(|version| self.materialiser(false).look(&version));
@@ -535,8 +541,17 @@ impl Inner {
         }
     }
 
+    /// Whether the file is as it was when it showed an older revision.
+    fn lags(&self, version: &Version) -> bool {
+        let last = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| {
+            last.revision < version.revision() && self.config.stat().ok().flatten() == Some(last.stat)
+        })
+    }
+
     fn remember(&self, status: &FileStatus, shown: Option<Shown>) {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        *self.coming.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = match status {
             FileStatus::Behind { why, .. } if *why != Behind::Pending => Some(why.clone()),
             _ => None,
@@ -544,16 +559,22 @@ impl Inner {
     }
 
     fn materialiser(&self, accept: bool) -> Materialiser<'_> {
-        Materialiser { log: &self.log, config: &self.config, origin: &self.origin, accept, conflicts: &self.conflicts }
+        let Inner { log, config, origin, conflicts, coming, .. } = self;
+        Materialiser { log, config, origin, accept, conflicts, coming }
     }
 
     fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {
         let materialiser = self.materialiser(accept);
-        let looked = materialiser.look(&*self.log.published()?);
-        let done = looked.and_then(|looked| match looked.0 {
-            FileStatus::Current { .. } => Ok(looked),
-            FileStatus::Behind { .. } => materialiser.run(&self.log.maintenance()?),
-        });
+        let version = self.log.published()?;
+        let run = || materialiser.run(&self.log.maintenance()?);
+        let done = match () {
+            // Read once, by the run.
+            () if self.lags(&version) => run(),
+            () => materialiser.look(&version).and_then(|looked| match looked.0 {
+                FileStatus::Current { .. } => Ok(looked),
+                FileStatus::Behind { .. } => run(),
+            }),
+        };
         let (status, shown) = match done {
             Ok(done) => done,
             // The edits are safe; only the file lags.

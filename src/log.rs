@@ -25,6 +25,7 @@ use crate::op::Transaction;
 use crate::planted::{Bug, planted};
 use crate::recovery::{self, Evidence, LogPlan, Look, Repeat, Standing};
 use crate::segment::{self, Segment, Stop};
+use crate::state::State;
 use crate::storage::{Open, Storage};
 use crate::value::Value;
 use crate::version::Version;
@@ -65,6 +66,8 @@ pub(crate) struct Log {
     synced: AtomicU64,
     /// Where the successors of segments that this process has left begin, by the number of the segment left.
     left: Mutex<BTreeMap<u64, u64>>,
+    /// The revision that this process last made the config file show, and its state: a snapshot tells it too.
+    shown: Mutex<Option<(u64, State)>>,
     /// A new segment could not be made: no edits until the journal is opened again.
     latched: AtomicBool,
 }
@@ -144,6 +147,7 @@ impl Log {
             syncing: Mutex::default(),
             synced: AtomicU64::new(0),
             left: Mutex::default(),
+            shown: Mutex::default(),
             latched: AtomicBool::new(false),
             storage,
             locks,
@@ -211,10 +215,7 @@ impl Log {
     /// The newest version that this process appended and that is durable.
     fn take_unpublished(&self, reached: Reached) -> Option<Version> {
         let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was appended to an older segment is read again from where it is now.
-        while unpublished.front().is_some_and(|version| !reached.is_in(version.segment)) {
-            unpublished.pop_front();
-        }
+        forget_left(&mut unpublished, reached);
         let mut newest = None;
         while unpublished.front().is_some_and(|version| version.sequence() <= reached.sequence) {
             newest = unpublished.pop_front();
@@ -283,6 +284,18 @@ impl Log {
         self.tail().applied.revision()
     }
 
+    /// The config file shows this version.
+    pub(crate) fn remember_shown(&self, version: &Version) {
+        let shown = Some((version.revision(), version.state.clone()));
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// The state at a revision that the config file showed, if that is at hand.
+    pub(crate) fn shown(&self, revision: u64) -> Option<State> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.as_ref().filter(|(of, _)| *of == revision).map(|(_, state)| state.clone())
+    }
+
     fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -330,6 +343,13 @@ impl Log {
         }
         found.sort_unstable();
         Ok(found)
+    }
+}
+
+/// What was appended to an older segment is read again from where it is now.
+fn forget_left(unpublished: &mut VecDeque<Version>, reached: Reached) {
+    while unpublished.front().is_some_and(|version| !reached.is_in(version.segment)) {
+        unpublished.pop_front();
     }
 }
 

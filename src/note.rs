@@ -1,6 +1,10 @@
 //! What the log remembers about the config file: which texts we put there, so that a text that is not ours is known
 //! for what it is, someone's edit.
 
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
 use crate::frame::Fault;
 use crate::op::codec::{self, Input, Output, Wire};
 
@@ -10,7 +14,26 @@ pub(crate) type TextHash = [u8; 16];
 
 /// Hash a text for one store.
 pub(crate) fn hash_text(store: &[u8; 16], text: &[u8]) -> TextHash {
-    siphasher::sip128::SipHasher24::new_with_key(store).hash(text).as_bytes()
+    let mut hasher = TextHasher::new(store);
+    hasher.add(text);
+    hasher.end()
+}
+
+/// Hashes a text that comes in pieces.
+pub(crate) struct TextHasher(SipHasher24);
+
+impl TextHasher {
+    pub(crate) fn new(store: &[u8; 16]) -> TextHasher {
+        TextHasher(SipHasher24::new_with_key(store))
+    }
+
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.0.write(piece);
+    }
+
+    pub(crate) fn end(self) -> TextHash {
+        self.0.finish128().as_bytes()
+    }
 }
 
 /// The content of a frame that is not an edit.

@@ -4,6 +4,7 @@
 //! durable. A snapshot replaces nothing: it is written under a temporary name, synced, renamed, and the directory
 //! is synced; the older one stays until a third comes.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::op::codec::{self, Input, Output, Wire};
 use crate::planted::{Bug, planted};
 use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
 use crate::state::State;
-use crate::storage::{self, Open, Rename, Storage};
+use crate::storage::{self, File, Open, Rename, Storage};
 use crate::value::{OrderedMap, Value};
 use crate::version::{How, KnownText, Remembered, Showing, StandsFor, Version};
 
@@ -170,56 +171,90 @@ impl Header {
     }
 }
 
-/// The bytes of a snapshot of `version`, after which segment `next_segment` goes on. `state_of` gives the state that
-/// a text of the config file stands for.
-pub(crate) fn encode(
-    store: [u8; 16],
-    version: &Version,
-    next_segment: u64,
-    created: u64,
-    shown: Option<&str>,
-    state_of: &mut dyn FnMut(&KnownText) -> Result<State, Error>,
-) -> Result<Vec<u8>, Error> {
-    let mut texts = Vec::new();
-    for text in version.texts.iter() {
-        let state = state_of(text)?;
-        let own = state.root() == version.state.root();
-        texts.push(BodyText {
-            hash: text.hash,
-            revision: text.stands_for.revision(),
-            state: (!own).then(|| state.root().clone()),
-        });
+/// What a snapshot is to hold.
+pub(crate) struct Draft {
+    /// Its body is not known yet.
+    header: Header,
+    body: Body,
+}
+
+impl Draft {
+    /// A snapshot of `version`, after which segment `next_segment` goes on. `state_of` gives the state that a text of the
+    /// config file stands for.
+    pub(crate) fn of(
+        store: [u8; 16],
+        version: &Version,
+        next_segment: u64,
+        created: u64,
+        shown: Option<String>,
+        state_of: &mut dyn FnMut(&KnownText) -> Result<State, Error>,
+    ) -> Result<Draft, Error> {
+        let mut texts = Vec::new();
+        for text in version.texts.iter() {
+            let state = state_of(text)?;
+            let own = state.root() == version.state.root();
+            texts.push(BodyText {
+                hash: text.hash,
+                revision: text.stands_for.revision(),
+                state: (!own).then(|| state.root().clone()),
+            });
+        }
+        let keys = version
+            .keys
+            .iter()
+            .filter(|_| !planted(Bug::KeysNotInSnapshot))
+            .map(|(key, used)| BodyKey { key: key.to_owned(), revision: used.revision, results: used.results.to_vec() })
+            .collect();
+        let body = Body {
+            state: version.state.root().clone(),
+            texts,
+            keys,
+            showing: version
+                .showing
+                .as_ref()
+                .map(|showing| BodyShowing { name: showing.name.to_string(), how: showing.how }),
+            shown,
+        };
+        let header = Header {
+            store,
+            revision: version.revision(),
+            sequence: version.sequence(),
+            check: version.cursor.check,
+            next_segment,
+            created,
+            body_len: 0,
+            body_crc: 0,
+        };
+        Ok(Draft { header, body })
     }
-    let keys = version
-        .keys
-        .iter()
-        .filter(|_| !planted(Bug::KeysNotInSnapshot))
-        .map(|(key, used)| BodyKey { key: key.to_owned(), revision: used.revision, results: used.results.to_vec() })
-        .collect();
-    let body = Body {
-        state: version.state.root().clone(),
-        texts,
-        keys,
-        showing: version
-            .showing
-            .as_ref()
-            .map(|showing| BodyShowing { name: showing.name.to_string(), how: showing.how }),
-        shown: shown.map(str::to_owned),
-    };
-    let mut bytes = vec![0; HEADER_LEN];
-    codec::encode(&body, &mut bytes);
-    let header = Header {
-        store,
-        revision: version.revision(),
-        sequence: version.sequence(),
-        check: version.cursor.check,
-        next_segment,
-        created,
-        body_len: (bytes.len() - HEADER_LEN) as u64,
-        body_crc: crc32fast::hash(&bytes[HEADER_LEN..]),
-    };
-    bytes[..HEADER_LEN].copy_from_slice(&header.encode());
-    Ok(bytes)
+
+    /// Hand its bytes to `write` piece by piece, each with its place in the file; the header, which knows of them all,
+    /// comes last. Gives the length of the whole.
+    pub(crate) fn emit(&self, write: &mut dyn FnMut(&[u8], u64) -> io::Result<()>) -> io::Result<u64> {
+        let mut out = vec![0; HEADER_LEN];
+        let (mut at, mut crc, mut written) = (0, crc32fast::Hasher::new(), Ok(()));
+        codec::encode_through(&self.body, &mut out, storage::PIECE, &mut |out| {
+            let rest = out.split_off(out.len() - out.len() % storage::PIECE);
+            crc.update(if at == 0 { &out[HEADER_LEN..] } else { out });
+            if written.is_ok() {
+                written = write(out, at);
+            }
+            at += out.len() as u64;
+            *out = rest;
+        });
+        written?;
+        crc.update(if at == 0 { &out[HEADER_LEN..] } else { &out });
+        let len = at + out.len() as u64;
+        let header = Header { body_len: len - HEADER_LEN as u64, body_crc: crc.finalize(), ..self.header }.encode();
+        if at == 0 {
+            out[..HEADER_LEN].copy_from_slice(&header);
+            write(&out, 0)?;
+        } else {
+            write(&out, at)?;
+            write(&header, 0)?;
+        }
+        Ok(len)
+    }
 }
 
 /// Whether every byte of a snapshot's file checks; its header then.
@@ -231,6 +266,23 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Header, SnapshotFault> {
         return Err(SnapshotFault::Body(header));
     }
     Ok(header)
+}
+
+/// The same of a file, of which no more than a piece is in memory at once; its length too.
+pub(crate) fn check_file(file: &dyn File) -> io::Result<Option<(Header, u64)>> {
+    let mut piece = vec![0; storage::PIECE];
+    let mut read = storage::read_full(file, &mut piece, 0)?;
+    let Ok(header) = Header::decode(&piece[..read]) else { return Ok(None) };
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&piece[HEADER_LEN..read]);
+    let mut at = read as u64;
+    while read == piece.len() {
+        read = storage::read_full(file, &mut piece, at)?;
+        crc.update(&piece[..read]);
+        at += read as u64;
+    }
+    let checks = at - HEADER_LEN as u64 == header.body_len && crc.finalize() == header.body_crc;
+    Ok((checks || planted(Bug::SnapshotUnchecked)).then_some((header, at)))
 }
 
 /// The snapshot in a file's bytes.
@@ -258,27 +310,31 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
     Ok(Snapshot { header, version, shown: body.shown.map(Into::into) })
 }
 
-/// Write a snapshot's bytes under its name, durably.
-pub(crate) fn write(storage: &dyn Storage, dir: &Path, revision: u64, bytes: &[u8]) -> Result<PathBuf, Error> {
-    let target = dir.join(name(revision));
+/// Write a snapshot under its name, durably. Gives its path and its length.
+pub(crate) fn write(storage: &dyn Storage, dir: &Path, draft: &Draft) -> Result<(PathBuf, u64), Error> {
+    let name = name(draft.header.revision);
+    let target = dir.join(&name);
     let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
-    let path = dir.join(format!("{}.tmp-{id:032x}", name(revision)));
+    let path = dir.join(format!("{name}.tmp-{id:032x}"));
     let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
     if planted(Bug::SnapshotNamedEarly) {
         storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target))?;
         storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
         storage.rename(&target, &path, Rename::Replace).map_err(Error::io("name", &path))?;
     }
-    let written = storage::write_in_pieces(&*file, bytes)
-        .and_then(|()| file.sync())
+    let written = draft
+        .emit(&mut |bytes, at| storage::write_piece(&*file, bytes, at, &mut |_| ()))
+        .and_then(|len| file.sync().map(|()| len))
         .map_err(Error::io("write", &path))
-        .and_then(|()| storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target)));
-    if let Err(error) = written {
-        if let Err(error) = storage.remove(&path) {
-            tracing::debug!(path = %path.display(), %error, "an unfinished snapshot stays behind");
-        }
-        return Err(error);
+        .and_then(|len| {
+            storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target)).map(|()| len)
+        });
+    if written.is_err()
+        && let Err(error) = storage.remove(&path)
+    {
+        tracing::debug!(path = %path.display(), %error, "an unfinished snapshot stays behind");
     }
+    let len = written?;
     storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
-    Ok(target)
+    Ok((target, len))
 }

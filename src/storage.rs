@@ -95,6 +95,11 @@ impl Stat {
         self.identity() == other.identity()
     }
 
+    /// Whether this is the file as it was then, but for its name: a new name changes one of its times.
+    pub(crate) fn is_renamed(&self, then: &Stat) -> bool {
+        Stat { changed_ns: then.changed_ns, ..*self } == *then
+    }
+
     /// Device and number.
     pub(crate) fn identity(&self) -> (u64, u64) {
         (self.dev, self.ino)
@@ -126,6 +131,16 @@ pub(crate) trait File: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Make the content durable (a file: `fdatasync`) or the names in it (a directory: `fsync`).
     fn sync(&self) -> io::Result<()>;
+    /// Begin to write out what was written here. Promises nothing: only a sync makes bytes durable.
+    fn begin_write_out(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
+    }
+    /// Wait until that is over. An error is one that the next sync would have told.
+    fn end_write_out(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
+    }
     fn stat(&self) -> io::Result<Stat>;
     /// How long the file is, without a look at its times.
     ///
@@ -259,19 +274,30 @@ pub(crate) fn write_full(file: &dyn File, bytes: &[u8], offset: u64) -> io::Resu
     Ok(())
 }
 
-/// What is written between two syncs of a large file.
-const PIECE: usize = 2 << 20;
+/// How much of a large file is on its way to the disk at once.
+pub(crate) const PIECE: usize = 128 * 1024;
 
-/// Write all of it at the beginning, in pieces that are synced one by one if it is large: a single large sync would hold
-/// up all others on the disk. What is left for the caller's own sync is no more than a piece.
-pub(crate) fn write_in_pieces(file: &dyn File, bytes: &[u8]) -> io::Result<()> {
-    for (at, piece) in bytes.chunks(PIECE).enumerate() {
-        if at > 0 {
-            file.sync()?;
-        }
-        write_full(file, piece, (at * PIECE) as u64)?;
+/// Write all of it at the beginning of a file that the caller syncs. `see` is shown each piece while it is on its way.
+pub(crate) fn write_in_pieces(file: &dyn File, bytes: &[u8], see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let mut at = 0;
+    for piece in bytes.chunks(PIECE) {
+        write_piece(file, piece, at, see)?;
+        at += piece.len() as u64;
     }
     Ok(())
+}
+
+/// Write a piece of a file that the caller syncs in the end. The syncs of others wait for what is on its way to the disk
+/// before them, so a whole piece is seen out before the next: the last sync of a large file finds little left to write.
+pub(crate) fn write_piece(file: &dyn File, bytes: &[u8], at: u64, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    write_full(file, bytes, at)?;
+    if bytes.len() < PIECE {
+        see(bytes);
+        return Ok(());
+    }
+    file.begin_write_out(at, bytes.len() as u64)?;
+    see(bytes);
+    file.end_write_out(at, bytes.len() as u64)
 }
 
 /// Zeros are written page by page: one large write makes pages that cost every later sync more.

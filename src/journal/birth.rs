@@ -50,7 +50,7 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<Form
     let written_down = (Format::of(&config.path).as_ref() != Some(&format)).then(|| chosen::text(&format));
     let built = keep(storage, &temporary, ".gitignore", "*\n")
         .and_then(|()| written_down.map_or(Ok(()), |text| keep(storage, &temporary, chosen::NAME, &text)))
-        .and_then(|()| build(storage, &temporary, store, &version, shown.as_deref(), random()?));
+        .and_then(|()| build(storage, &temporary, store, &version, shown, random()?));
     let named = built.and_then(|()| match storage.rename(&temporary, dir, Rename::Keep) {
         Ok(()) => storage::sync_dir(storage, parent).map_err(Error::io("sync", parent)).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -140,7 +140,7 @@ fn build(
     dir: &Path,
     store: [u8; 16],
     version: &Version,
-    shown: Option<&str>,
+    shown: Option<String>,
     salt: [u8; 16],
 ) -> Result<(), Error> {
     let created = storage.clock_micros();
@@ -155,8 +155,9 @@ fn build(
         created,
     };
     Segment::draft(storage, dir, 1, 0, ZEROS_FIRST)?.publish(dir, header, &[])?;
-    let bytes = snapshot::encode(store, version, 1, created, shown, &mut |_| Ok(version.state.clone()))?;
-    snapshot::write(storage, dir, version.revision(), &bytes)?;
+    let mut state_of = |_: &KnownText| Ok(version.state.clone());
+    let draft = snapshot::Draft::of(store, version, 1, created, shown, &mut state_of)?;
+    snapshot::write(storage, dir, &draft)?;
     Watermark::create(storage, &dir.join(watermark::NAME))?;
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
     let watermark = Watermark::open(storage, dir, "")?;

@@ -98,9 +98,10 @@ impl Log {
         tail.applied = batch.version;
         self.locks.watermark.set_tail(tail.segment.header.number, tail.applied.sequence());
         let durable = self.locks.watermark.durable();
-        let is_durable = |version: &Version| durable.is_in(version.segment) && version.sequence() <= durable.sequence;
         let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
         // Of those that are durable the newest is the one to publish. Nobody may ask for a long time.
+        let is_durable = |version: &Version| version.sequence() <= durable.sequence;
+        forget_left(&mut unpublished, durable);
         while unpublished.get(1).is_some_and(is_durable) {
             unpublished.pop_front();
         }

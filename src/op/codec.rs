@@ -162,7 +162,12 @@ impl Transaction {
 
 /// Appends `item` to `out`.
 pub(crate) fn encode(item: &impl Wire, out: &mut Vec<u8>) {
-    item.put(&mut EncoderImpl::new(Appending(out), config::standard()));
+    item.put(&mut EncoderImpl::new(Appending { out, most: usize::MAX, drain: &mut |_| () }, config::standard()));
+}
+
+/// Appends `item` to `out` bit by bit: whenever there are `most` bytes or more, `drain` takes as many away that fewer are left.
+pub(crate) fn encode_through(item: &impl Wire, out: &mut Vec<u8>, most: usize, drain: &mut dyn FnMut(&mut Vec<u8>)) {
+    item.put(&mut EncoderImpl::new(Appending { out, most, drain }, config::standard()));
 }
 
 /// Reads `bytes`, which must hold one `T` and nothing else.
@@ -203,11 +208,28 @@ pub(crate) struct Nesting {
     left: usize,
 }
 
-pub(crate) struct Appending<'a>(&'a mut Vec<u8>);
+pub(crate) struct Appending<'a> {
+    out: &'a mut Vec<u8>,
+    most: usize,
+    drain: &'a mut dyn FnMut(&mut Vec<u8>),
+}
+
+impl Appending<'_> {
+    fn append(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while self.out.len() + rest.len() >= self.most {
+            let (piece, behind) = rest.split_at(rest.len().min(self.most));
+            self.out.extend_from_slice(piece);
+            (self.drain)(self.out);
+            rest = behind;
+        }
+        self.out.extend_from_slice(rest);
+    }
+}
 
 impl Writer for Appending<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
+        self.append(bytes);
         Ok(())
     }
 }
@@ -480,7 +502,7 @@ impl<T: Wire> Wire for Vec<T> {
 
 fn put_bytes(bytes: &[u8], to: &mut Output<'_>) {
     put!(to; bytes.len() as u64);
-    to.writer().0.extend_from_slice(bytes);
+    to.writer().append(bytes);
 }
 
 fn put_list<'a, T>(items: impl ExactSizeIterator<Item = T>, to: &mut Output<'a>, put: impl Fn(T, &mut Output<'a>)) {

@@ -18,6 +18,7 @@ use rustix::thread::futex;
 use super::{File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
 
 mod fork;
+mod large;
 
 /// The files of this machine.
 #[derive(Debug)]
@@ -99,9 +100,14 @@ impl Storage for Os {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let is_dir = fs::symlink_metadata(path)?.is_dir();
-        let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        Ok(rustix::fs::unlinkat(CWD, path, flags)?)
+        let found = fs::symlink_metadata(path)?;
+        let flags = if found.is_dir() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let doomed = large::Doomed::open(path, &found);
+        rustix::fs::unlinkat(CWD, path, flags)?;
+        if let Some(doomed) = doomed {
+            doomed.free();
+        }
+        Ok(())
     }
 
     fn foreign(&self, dir: &Path) -> io::Result<Option<&'static str>> {
@@ -211,6 +217,14 @@ impl File for OsFile {
         if self.kind == Kind::Directory { self.file.sync_all() } else { self.file.sync_data() }
     }
 
+    fn begin_write_out(&self, offset: u64, len: u64) -> io::Result<()> {
+        large::write_out(&self.file, offset, len, libc::SYNC_FILE_RANGE_WRITE)
+    }
+
+    fn end_write_out(&self, offset: u64, len: u64) -> io::Result<()> {
+        large::write_out(&self.file, offset, len, libc::SYNC_FILE_RANGE_WAIT_BEFORE)
+    }
+
     fn stat(&self) -> io::Result<Stat> {
         self.file.metadata().map(|found| stat_of(&found))
     }
@@ -248,14 +262,7 @@ impl File for OsFile {
     }
 
     fn try_lease(&self, lease: Lease) -> io::Result<bool> {
-        // fcntl(2): `F_SETSIG`. The default signal of a lease, SIGIO, would end a process that never heard of it.
-        const F_SETSIG: i32 = 10;
-        set_lease(&self.file, F_SETSIG, libc::SIGURG)?;
-        match set_lease(&self.file, libc::F_SETLEASE, lease_number(lease)) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        }
+        take_lease(&self.file, lease)
     }
 
     fn is_unwanted(&self, lease: Lease) -> io::Result<bool> {
@@ -361,7 +368,6 @@ mod xattr {
     }
 }
 
-/// `fcntl` with an integer argument.
 fn lease_number(lease: Lease) -> i32 {
     match lease {
         Lease::Read => libc::F_RDLCK,
@@ -369,6 +375,18 @@ fn lease_number(lease: Lease) -> i32 {
     }
 }
 
+fn take_lease(file: &fs::File, lease: Lease) -> io::Result<bool> {
+    // fcntl(2): `F_SETSIG`. The default signal of a lease, SIGIO, would end a process that never heard of it.
+    const F_SETSIG: i32 = 10;
+    set_lease(file, F_SETSIG, libc::SIGURG)?;
+    match set_lease(file, libc::F_SETLEASE, lease_number(lease)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// `fcntl` with an integer argument.
 fn set_lease(file: &fs::File, command: i32, argument: i32) -> io::Result<i32> {
     // SAFETY: these commands take an int and touch no memory of ours; the descriptor is open while `file` is borrowed.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };

@@ -1,0 +1,265 @@
+//! The exchange: a new text is written beside the config file, and the two change places. What comes out is looked at before
+//! it goes: a save that fell into that moment is put back.
+
+use super::*;
+use crate::note::TextHasher;
+
+impl Materialiser<'_> {
+    pub(super) fn exchange(
+        &self,
+        version: &Version,
+        old: Text,
+        old_hash: TextHash,
+        new: &[u8],
+    ) -> Result<Outcome, Error> {
+        let side = match self.write_beside(new, Some(&*old.file)) {
+            // A directory that is not ours, or a file whose owner or attributes we may not give to another.
+            Err(Error::Io { source, .. }) if is_forbidden(&source) => return self.rewrite(version, old, new),
+            side => side?,
+        };
+        let note = Note::Showing {
+            old: Some(old_hash),
+            new: side.hash,
+            revision: version.revision(),
+            name: side.name.clone(),
+        };
+        if !planted(Bug::NoteLeftOut) {
+            self.note(note)?;
+        }
+        let path = self.beside(&side.name);
+        self.announce(&side);
+        // Whoever opens the old text from here on to write into it waits until it is decided where that text is.
+        let leased = old.file.try_lease(Lease::Read);
+        if matches!(leased, Ok(false)) {
+            self.settle(&*self.log.published()?)?;
+            return Ok(Outcome::Again);
+        }
+        if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
+            let _ = old.file.end_lease(Lease::Read);
+            self.settle(&*self.log.published()?)?;
+            return match error.raw_os_error() {
+                _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
+                // A mount point, or a file system that cannot exchange two files.
+                Some(libc::EBUSY | libc::EINVAL | libc::ENOSYS) => self.rewrite(&*self.log.published()?, old, new),
+                _ => Err(Error::io("replace", &self.config.path)(error)),
+            };
+        }
+        let wanted = leased.is_ok() && file::is_wanted(&*old.file);
+        if !planted(Bug::ExchangeUnchecked) && (wanted || !self.is_what_was_read(&path, &old)?) {
+            // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
+            if !planted(Bug::SaveNotPutBack) {
+                self.put_back(&path, new)?;
+            }
+            // Whoever waited opens what lies in its place again.
+            let _ = old.file.end_lease(Lease::Read);
+            self.settle(&*self.log.published()?)?;
+            return Ok(Outcome::Again);
+        }
+        let outcome = self.finish(version, side)?;
+        if leased.is_err() {
+            self.remove_unless_open(&path, old.file, &old.bytes)?;
+            return Ok(outcome);
+        }
+        // Held since before it was compared with what was read: nobody has written into it, nor is about to.
+        let unwanted = matches!(old.file.end_lease(Lease::Read), Ok(true));
+        drop(old);
+        if unwanted || planted(Bug::SaveSwept) {
+            self.log.storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(outcome)
+    }
+
+    /// A new text is about to be the config file: whoever looks at that knows it for ours without reading it.
+    pub(super) fn announce(&self, side: &Beside) {
+        *self.coming.lock().unwrap_or_else(PoisonError::into_inner) = Some(side.stat);
+    }
+
+    /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
+    /// out, it is the newest and goes in again; the one before it is kept in quarantine.
+    pub(super) fn put_back(&self, path: &std::path::Path, ours: &[u8]) -> Result<(), Error> {
+        let to = &self.config.path;
+        let mut placed = ours.to_vec();
+        loop {
+            let inserting = self.read_beside(path)?;
+            self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
+            let out = self.read_beside(path)?;
+            let parent = self.config.parent();
+            storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+            if out == placed {
+                // What lies beside is ours, or the older of two saves.
+                if placed != ours {
+                    self.keep_save(&placed)?;
+                }
+                return Ok(());
+            }
+            placed = inserting;
+        }
+    }
+
+    /// The bytes of a file that came out of an exchange; of what is no regular file there are none.
+    pub(super) fn read_beside(&self, path: &std::path::Path) -> Result<Vec<u8>, Error> {
+        let stat = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
+        if stat.kind != Kind::File {
+            return Ok(Vec::new());
+        }
+        let file = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
+        storage::read_all(&*file).map_err(Error::io("read", path))
+    }
+
+    pub(super) fn keep_save(&self, bytes: &[u8]) -> Result<(), Error> {
+        let name = format!("save-{}", hex(&hash_text(&self.log.store, bytes)));
+        tracing::warn!(name, "two saves fell into one moment: the older one is in quarantine");
+        perform::set_aside(&*self.log.storage, &self.log.dir, &name, bytes)
+    }
+
+    /// Whether the file that came out of the exchange is the one that the patch was made from.
+    fn is_what_was_read(&self, path: &std::path::Path, old: &Text) -> Result<bool, Error> {
+        let found = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
+        if found.kind != Kind::File {
+            return Ok(false);
+        }
+        let out = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
+        let stat = out.stat().map_err(Error::io("look at", path))?;
+        if !stat.same_file(&old.stat) || (stat.mode, stat.uid, stat.gid) != (old.stat.mode, old.stat.uid, old.stat.gid)
+        {
+            return Ok(false);
+        }
+        file::holds(&*out, &old.bytes).map_err(Error::io("read", path))
+    }
+
+    /// Make the new name durable and tell the log, whose note rides on the next sync.
+    pub(super) fn finish(&self, version: &Version, side: Beside) -> Result<Outcome, Error> {
+        let parent = self.config.parent();
+        storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+        self.append_note(Note::Shown { text: side.hash, revision: version.revision() })?;
+        let now = side.file.stat().map_err(Error::io("look at", &self.config.path))?;
+        // If more than the name is new, somebody has written into it, and the next look is to see that.
+        let stat = if now.is_renamed(&side.stat) { now } else { side.stat };
+        Ok(Outcome::Done(Shown { stat, revision: version.revision() }))
+    }
+
+    /// Remove a text beside the config file, unless someone has it open to write into it or has done so. What stays is
+    /// looked at again by the next [sweep](Materialiser::sweep).
+    pub(super) fn remove_unless_open(
+        &self,
+        path: &std::path::Path,
+        file: Box<dyn File>,
+        expected: &[u8],
+    ) -> Result<(), Error> {
+        let unused = match file.try_lease(Lease::Read) {
+            Ok(leased) => leased && file.end_lease(Lease::Read).unwrap_or(false),
+            // Without leases there is no telling; a moment must do.
+            Err(_) => {
+                self.log.storage.sleep(BETWEEN_STEPS);
+                true
+            }
+        };
+        let seen = file::holds(&*file, expected).map_err(Error::io("read", path))?;
+        // A large file that is open cannot be removed bit by bit.
+        drop(file);
+        if unused && seen || planted(Bug::SaveSwept) {
+            self.log.storage.remove(path).map_err(Error::io("remove", path))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn settle_side(&self, version: &Version, path: &std::path::Path, name: &str) -> Result<(), Error> {
+        let bytes = self.read_beside(path)?;
+        let ours = version.known(&hash_text(&self.log.store, &bytes)).is_some();
+        let shown = self.config.read()?.map(|text| text.bytes);
+        let names = |text: &Vec<u8>| name.contains(&hex(&hash_text(&self.log.store, text)));
+        match shown.filter(|text| !ours && names(text)) {
+            // A person's text came out, and ours is in its place.
+            Some(_) if planted(Bug::SaveNotPutBack) => {}
+            Some(placed) => self.put_back(path, &placed)?,
+            // Two saves fell into one window: the newer one stays, the older one is kept.
+            None if !ours => self.keep_save(&bytes)?,
+            None => {}
+        }
+        let file = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
+        let left = storage::read_all(&*file).map_err(Error::io("read", path))?;
+        let known = version.known(&hash_text(&self.log.store, &left)).is_some() || (!ours && left == bytes);
+        if known { self.remove_unless_open(path, file, &left) } else { Ok(()) }
+    }
+
+    pub(super) fn beside(&self, name: &str) -> std::path::PathBuf {
+        self.config.parent().join(name)
+    }
+
+    /// A synced file beside the config file, named after its content and never used before.
+    pub(super) fn write_beside(&self, text: &[u8], like: Option<&dyn File>) -> Result<Beside, Error> {
+        let storage = &*self.log.storage;
+        let id = storage.random().map_err(Error::io("get random bytes for", &self.config.path))?;
+        let name_of = |hash: &TextHash| format!("{}{}-{}", self.config.side_prefix(), hex(hash), hex(&id[..4]));
+        let parent = self.config.parent();
+        if let Ok(file) = storage.open(parent, Open::Nameless) {
+            // Hashed on the way, while the disk is at work.
+            let mut hasher = TextHasher::new(&self.log.store);
+            self.fill(&*file, text, like, &mut |piece| hasher.add(piece))?;
+            let hash = hasher.end();
+            let name = name_of(&hash);
+            let path = self.beside(&name);
+            match file.link(&path) {
+                Ok(()) => return Beside::new(name, hash, file, &path),
+                // No room, no permission: that would fail below as well, and says why.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("name", &path)(error));
+                }
+                Err(_) => {}
+            }
+        }
+        // A file system without nameless files that can be named.
+        let hash = hash_text(&self.log.store, text);
+        let name = name_of(&hash);
+        let path = self.beside(&name);
+        let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+        self.fill(&*file, text, like, &mut |_| ()).inspect_err(|_| {
+            let _ = storage.remove(&path);
+        })?;
+        Beside::new(name, hash, file, &path)
+    }
+
+    fn fill(
+        &self,
+        file: &dyn File,
+        text: &[u8],
+        like: Option<&dyn File>,
+        see: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Error> {
+        let path = &self.config.path;
+        storage::write_in_pieces(file, text, see).map_err(Error::io("write a new text for", path))?;
+        match like {
+            Some(like) => file.take_metadata(like),
+            None => file.set_mode(self.log.storage.default_mode()),
+        }
+        .map_err(Error::io("give owner and permissions to a new text for", path))?;
+        file.sync().map_err(Error::io("sync a new text for", path))
+    }
+}
+
+/// A new text on disk that is not in its place yet.
+pub(super) struct Beside {
+    pub name: String,
+    pub hash: TextHash,
+    pub file: Box<dyn File>,
+    stat: Stat,
+}
+
+impl Beside {
+    fn new(name: String, hash: TextHash, file: Box<dyn File>, path: &std::path::Path) -> Result<Beside, Error> {
+        let stat = file.stat().map_err(Error::io("look at", path))?;
+        Ok(Beside { name, hash, file, stat })
+    }
+}
+
+/// The parts of a name that `write_beside` gives: the hash of the text and the number. No other name matches.
+pub(super) fn side_name<'a>(name: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
+    let (hash, id) = name.strip_prefix(prefix)?.split_once('-')?;
+    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (hash.len() == 32 && id.len() == 8 && lower_hex(hash) && lower_hex(id)).then_some((hash, id))
+}
+
+/// Errors of one who may write into a file and not put another in its place.
+fn is_forbidden(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::EROFS))
+}

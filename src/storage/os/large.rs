@@ -1,0 +1,58 @@
+//! Large files without holding up others: on a disk that is busy for long every sync waits.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::{Lease, take_lease};
+
+/// How much of a file is given back to the file system at once.
+const FREED: u64 = 1024 * 1024;
+
+/// `sync_file_range`. Without that call a file is written out by its sync.
+pub(super) fn write_out(file: &File, offset: u64, len: u64, what: u32) -> io::Result<()> {
+    let too_far = |_| io::Error::from(io::ErrorKind::FileTooLarge);
+    let (offset, len) = (i64::try_from(offset).map_err(too_far)?, i64::try_from(len).map_err(too_far)?);
+    // SAFETY: the call takes numbers alone; the descriptor is open while `file` is borrowed.
+    if unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, what) } == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// A large file that is about to lose its name. Who removes one in one go makes every sync wait until all its blocks are free.
+pub(super) struct Doomed {
+    file: File,
+    len: u64,
+}
+
+impl Doomed {
+    /// `None`: it is not large, or of another kind, or may not be opened, and is removed as it is.
+    pub(super) fn open(path: &Path, found: &fs::Metadata) -> Option<Doomed> {
+        if !found.is_file() || found.len() <= FREED {
+            return None;
+        }
+        const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        let file = OpenOptions::new().write(true).custom_flags(FLAGS).open(path).ok()?;
+        Some(Doomed { file, len: found.len() })
+    }
+
+    /// Give its blocks back bit by bit, once it has no name any more. Whoever still has it open keeps all of it.
+    pub(super) fn free(self) {
+        let is_nameless = self.file.metadata().is_ok_and(|found| found.is_file() && found.nlink() == 0);
+        let is_ours_alone = is_nameless && matches!(take_lease(&self.file, Lease::Write), Ok(true));
+        let mut len = self.len;
+        while is_ours_alone && len > FREED {
+            len -= FREED;
+            // What fails is left for the last one who closes the file.
+            if self.file.set_len(len).and_then(|()| self.file.sync_data()).is_err() {
+                return;
+            }
+        }
+    }
+}
