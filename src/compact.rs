@@ -84,7 +84,7 @@ fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
     let mut state_of = |text: &KnownText| state_of(log, &version, text);
     let created = storage.clock_micros();
     let draft = snapshot::Draft::of(log.store, &version, next_segment, created, text, &mut state_of)?;
-    let (_, len) = snapshot::write(storage, &log.dir, &draft)?;
+    let (_, len) = snapshot::write(storage, &log.dir, &draft, &mut log.company())?;
     Ok((version.revision(), len))
 }
 

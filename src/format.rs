@@ -126,7 +126,7 @@ mod tests {
         let mut state_of = |_: &crate::version::KnownText| Ok(crate::State::new(first.clone()));
         let draft =
             snapshot::Draft::of(STORE, &version, 2, TIME + 3_000_000, Some(first_text()), &mut state_of).unwrap();
-        let path = snapshot::write(&Os, dir.path(), &draft).unwrap().0;
+        let path = snapshot::write(&Os, dir.path(), &draft, &mut || false).unwrap().0;
         let written = std::fs::read(path).unwrap();
         let shown = block("snapshot");
         same_bytes(&shown, &written);

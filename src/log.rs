@@ -296,6 +296,18 @@ impl Log {
         shown.as_ref().filter(|(of, _)| *of == revision).map(|(_, state)| state.clone())
     }
 
+    /// Tells each time whether anybody appends, going by the last so many times that it was asked.
+    pub(crate) fn company(&self) -> impl FnMut() -> bool + '_ {
+        const REMEMBERED: u32 = 64;
+        let (mut last, mut left) = (self.locks.watermark.tail(), 0);
+        move || {
+            let now = self.locks.watermark.tail();
+            let moved = std::mem::replace(&mut last, now) != now;
+            left = if moved { REMEMBERED } else { left.saturating_sub(1) };
+            left > 0
+        }
+    }
+
     fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,7 +15,7 @@ use crate::op::codec::{self, Input, Output, Wire};
 use crate::planted::{Bug, planted};
 use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
 use crate::state::State;
-use crate::storage::{self, File, Open, Rename, Storage};
+use crate::storage::{self, File, Open, Outgoing, Rename, Storage};
 use crate::value::{OrderedMap, Value};
 use crate::version::{How, KnownText, Remembered, Showing, StandsFor, Version};
 
@@ -310,8 +310,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
     Ok(Snapshot { header, version, shown: body.shown.map(Into::into) })
 }
 
-/// Write a snapshot under its name, durably. Gives its path and its length.
-pub(crate) fn write(storage: &dyn Storage, dir: &Path, draft: &Draft) -> Result<(PathBuf, u64), Error> {
+/// Write a snapshot under its name, durably. Gives its path and its length. `has_company`: see [`Outgoing`].
+pub(crate) fn write(
+    storage: &dyn Storage,
+    dir: &Path,
+    draft: &Draft,
+    has_company: &mut dyn FnMut() -> bool,
+) -> Result<(PathBuf, u64), Error> {
     let name = name(draft.header.revision);
     let target = dir.join(&name);
     let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
@@ -322,8 +327,9 @@ pub(crate) fn write(storage: &dyn Storage, dir: &Path, draft: &Draft) -> Result<
         storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
         storage.rename(&target, &path, Rename::Replace).map_err(Error::io("name", &path))?;
     }
+    let mut outgoing = Outgoing::new(&*file, has_company);
     let written = draft
-        .emit(&mut |bytes, at| storage::write_piece(&*file, bytes, at, &mut |_| ()))
+        .emit(&mut |bytes, at| outgoing.add(bytes, at, || ()))
         .and_then(|len| file.sync().map(|()| len))
         .map_err(Error::io("write", &path))
         .and_then(|len| {

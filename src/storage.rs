@@ -274,30 +274,47 @@ pub(crate) fn write_full(file: &dyn File, bytes: &[u8], offset: u64) -> io::Resu
     Ok(())
 }
 
-/// How much of a large file is on its way to the disk at once.
+/// A large file is written so much at a time.
 pub(crate) const PIECE: usize = 128 * 1024;
+/// What sets out for the disk at once while nobody else waits for it.
+const ALONE: u64 = 1 << 20;
+/// How much is on its way then, for somebody to wait for who comes.
+const UNDER_WAY: u64 = 8 << 20;
 
-/// Write all of it at the beginning of a file that the caller syncs. `see` is shown each piece while it is on its way.
-pub(crate) fn write_in_pieces(file: &dyn File, bytes: &[u8], see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-    let mut at = 0;
-    for piece in bytes.chunks(PIECE) {
-        write_piece(file, piece, at, see)?;
-        at += piece.len() as u64;
-    }
-    Ok(())
+/// A large file on its way to the disk. The sync of another file waits for whatever set out before it, so while there are
+/// such, each piece is seen out before the next. Promises nothing: the caller syncs, and finds little left to write.
+pub(crate) struct Outgoing<'a> {
+    file: &'a dyn File,
+    /// Whether others are at work just now.
+    has_company: &'a mut dyn FnMut() -> bool,
+    /// Up to here it has set out, and up to here it has arrived.
+    begun: u64,
+    ended: u64,
 }
 
-/// Write a piece of a file that the caller syncs in the end. The syncs of others wait for what is on its way to the disk
-/// before them, so a whole piece is seen out before the next: the last sync of a large file finds little left to write.
-pub(crate) fn write_piece(file: &dyn File, bytes: &[u8], at: u64, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-    write_full(file, bytes, at)?;
-    if bytes.len() < PIECE {
-        see(bytes);
-        return Ok(());
+impl<'a> Outgoing<'a> {
+    pub(crate) fn new(file: &'a dyn File, has_company: &'a mut dyn FnMut() -> bool) -> Outgoing<'a> {
+        Outgoing { file, has_company, begun: 0, ended: 0 }
     }
-    file.begin_write_out(at, bytes.len() as u64)?;
-    see(bytes);
-    file.end_write_out(at, bytes.len() as u64)
+
+    /// Write what comes next, a piece if it is not the last. `meanwhile` is done while that is on its way.
+    pub(crate) fn add(&mut self, bytes: &[u8], at: u64, meanwhile: impl FnOnce()) -> io::Result<()> {
+        write_full(self.file, bytes, at)?;
+        let end = at + bytes.len() as u64;
+        let has_company = bytes.len() >= PIECE && (self.has_company)();
+        if has_company || end >= self.begun + ALONE {
+            self.file.begin_write_out(self.begun, end - self.begun)?;
+            self.begun = end;
+        }
+        meanwhile();
+        let most = if has_company { 0 } else { UNDER_WAY };
+        if self.begun > self.ended + most {
+            let arrived = self.begun - most;
+            self.file.end_write_out(self.ended, arrived - self.ended)?;
+            self.ended = arrived;
+        }
+        Ok(())
+    }
 }
 
 /// Zeros are written page by page: one large write makes pages that cost every later sync more.

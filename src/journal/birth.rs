@@ -157,7 +157,7 @@ fn build(
     Segment::draft(storage, dir, 1, 0, ZEROS_FIRST)?.publish(dir, header, &[])?;
     let mut state_of = |_: &KnownText| Ok(version.state.clone());
     let draft = snapshot::Draft::of(store, version, 1, created, shown, &mut state_of)?;
-    snapshot::write(storage, dir, &draft)?;
+    snapshot::write(storage, dir, &draft, &mut || false)?;
     Watermark::create(storage, &dir.join(watermark::NAME))?;
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
     let watermark = Watermark::open(storage, dir, "")?;

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::note::TextHasher;
+use crate::storage::Outgoing;
 
 impl Materialiser<'_> {
     pub(super) fn exchange(
@@ -193,10 +194,7 @@ impl Materialiser<'_> {
         let name_of = |hash: &TextHash| format!("{}{}-{}", self.config.side_prefix(), hex(hash), hex(&id[..4]));
         let parent = self.config.parent();
         if let Ok(file) = storage.open(parent, Open::Nameless) {
-            // Hashed on the way, while the disk is at work.
-            let mut hasher = TextHasher::new(&self.log.store);
-            self.fill(&*file, text, like, &mut |piece| hasher.add(piece))?;
-            let hash = hasher.end();
+            let hash = self.fill(&*file, text, like)?;
             let name = name_of(&hash);
             let path = self.beside(&name);
             match file.link(&path) {
@@ -213,27 +211,29 @@ impl Materialiser<'_> {
         let name = name_of(&hash);
         let path = self.beside(&name);
         let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
-        self.fill(&*file, text, like, &mut |_| ()).inspect_err(|_| {
+        self.fill(&*file, text, like).inspect_err(|_| {
             let _ = storage.remove(&path);
         })?;
         Beside::new(name, hash, file, &path)
     }
 
-    fn fill(
-        &self,
-        file: &dyn File,
-        text: &[u8],
-        like: Option<&dyn File>,
-        see: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), Error> {
+    /// Gives the hash of the text, which costs little while the disk is at work.
+    fn fill(&self, file: &dyn File, text: &[u8], like: Option<&dyn File>) -> Result<TextHash, Error> {
         let path = &self.config.path;
-        storage::write_in_pieces(file, text, see).map_err(Error::io("write a new text for", path))?;
+        let mut hasher = TextHasher::new(&self.log.store);
+        let mut company = self.log.company();
+        let mut outgoing = Outgoing::new(file, &mut company);
+        for (at, piece) in text.chunks(storage::PIECE).enumerate() {
+            let written = outgoing.add(piece, (at * storage::PIECE) as u64, || hasher.add(piece));
+            written.map_err(Error::io("write a new text for", path))?;
+        }
         match like {
             Some(like) => file.take_metadata(like),
             None => file.set_mode(self.log.storage.default_mode()),
         }
         .map_err(Error::io("give owner and permissions to a new text for", path))?;
-        file.sync().map_err(Error::io("sync a new text for", path))
+        file.sync().map_err(Error::io("sync a new text for", path))?;
+        Ok(hasher.end())
     }
 }
 

@@ -141,7 +141,7 @@ pub(crate) fn accept_loss(
     version.texts = plan.version.texts.iter().filter(has_state).cloned().collect();
     let mut state_of = |text: &KnownText| text.stands_for.state(&mut |_| Ok(plan.version.state.clone()));
     let draft = snapshot::Draft::of(plan.store, &version, next, created, None, &mut state_of)?;
-    let (written, _) = snapshot::write(storage, dir, &draft)?;
+    let (written, _) = snapshot::write(storage, dir, &draft, &mut || false)?;
     for path in given_up.iter().filter(|path| **path != written) {
         storage.remove(path).map_err(Error::io("remove", path))?;
     }

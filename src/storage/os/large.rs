@@ -8,8 +8,10 @@ use std::path::Path;
 
 use super::{Lease, take_lease};
 
-/// How much of a file is given back to the file system at once.
-const FREED: u64 = 1024 * 1024;
+/// A file of no more than this is gone in a few milliseconds.
+const LARGE: u64 = 8 << 20;
+/// How much of a larger one is given back to the file system at once.
+const FREED: u64 = 1 << 20;
 
 /// `sync_file_range`. Without that call a file is written out by its sync.
 pub(super) fn write_out(file: &File, offset: u64, len: u64, what: u32) -> io::Result<()> {
@@ -34,7 +36,7 @@ pub(super) struct Doomed {
 impl Doomed {
     /// `None`: it is not large, or of another kind, or may not be opened, and is removed as it is.
     pub(super) fn open(path: &Path, found: &fs::Metadata) -> Option<Doomed> {
-        if !found.is_file() || found.len() <= FREED {
+        if !found.is_file() || found.len() <= LARGE {
             return None;
         }
         const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
