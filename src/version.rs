@@ -144,6 +144,13 @@ impl Version {
             .is_some_and(|PlainSet { keys, depth, value }| self.state.replace(&keys[..depth], value).is_ok())
     }
 
+    /// Apply a plain set that becomes the next revision; returns whether it changes anything. `None`: it is not one, or not
+    /// done in one step, and nothing was done.
+    pub(crate) fn edit_plainly(&mut self, payload: &[u8]) -> Option<bool> {
+        let PlainSet { keys, depth, value } = PlainSet::read(payload)?;
+        self.state.assign(&keys[..depth], value)
+    }
+
     /// Apply a transaction that becomes the next revision; nothing changes if it is refused.
     pub(crate) fn edit(&mut self, transaction: &Transaction) -> Result<Applied, Refusal> {
         let applied = self.state.apply(&transaction.ops)?;
