@@ -60,15 +60,20 @@ pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'
 
 /// Whether the log has outgrown its snapshot.
 pub(crate) fn is_due(log: &Log) -> Result<bool, Error> {
-    let Some(newest) = revisions(log)?.into_iter().next() else { return Ok(false) };
+    let names = log.storage.list(&log.dir).map_err(Error::io("list", &log.dir))?;
+    let names = || names.iter().filter_map(|name| name.to_str());
+    let Some(newest) = names().filter_map(snapshot::revision_in).max() else { return Ok(false) };
     // Asked often: the header must do.
     let path = log.dir.join(snapshot::name(newest));
     let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
     let snapshot_bytes = file.stat().map_err(Error::io("look at", &path))?.len;
     let bytes = storage::read_range(&*file, 0, snapshot::HEADER_LEN).map_err(Error::io("read", &path))?;
     let Ok(header) = snapshot::Header::decode(&bytes) else { return Ok(true) };
-    let since =
-        log.segments()?.iter().filter(|(number, _)| *number >= header.next_segment).map(|(_, len)| len).sum::<u64>();
+    let mut since = 0;
+    for number in names().filter_map(segment::number_in).filter(|number| *number >= header.next_segment) {
+        let path = log.dir.join(segment::name(number));
+        since += log.storage.stat(&path).map_err(Error::io("look at", &path))?.len;
+    }
     Ok(since > LOG_MIN.max(snapshot_bytes))
 }
 

@@ -245,6 +245,18 @@ impl Journal {
         self.inner.acknowledge(&slot, settled)
     }
 
+    /// Make an edit after which the journal is closed. Where nothing is in the way, one sync makes the edit durable and lets
+    /// the config file show it, which leaves nothing to do for [`close`](Journal::close).
+    ///
+    /// # Errors
+    /// As [`append_expecting`](Journal::append_expecting).
+    pub fn append_last(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Ack, Error> {
+        let edit = self.inner.prepare(edit.into(), revision)?;
+        let (slot, _) = self.inner.queue.push(edit);
+        let settled = self.inner.drive_and_then(&slot, || self.inner.show_ahead());
+        self.inner.acknowledge(&slot, settled)
+    }
+
     /// Begin an edit and do not wait. Edits submitted one after the other are applied in that order and share syncs.
     ///
     /// # Errors
@@ -355,8 +367,11 @@ impl Journal {
     /// # Errors
     /// What reading may meet.
     pub fn file_status(&self) -> Result<FileStatus, Error> {
-        let version = self.inner.log.published()?;
-        Ok(self.inner.materialiser(false).look(&version)?.0)
+        let (status, shown) = self.inner.materialiser(false).look(&*self.inner.log.noted()?)?;
+        if shown.is_some() {
+            *self.inner.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        }
+        Ok(status)
     }
 
     /// Where saves that this journal took over overruled what programs had written since, or put back what they had
@@ -370,11 +385,13 @@ impl Journal {
     /// # Errors
     /// As [`materialise`](Journal::materialise). Edits that were acknowledged are safe whatever this says.
     pub fn close(self) -> Result<FileStatus, Error> {
-        self.inner.flush()?;
-        let status = self.inner.materialise(false)?;
-        if let FileStatus::Current { revision } = status {
-            *self.inner.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
+        self.inner.drain();
+        if let Some(revision) = self.inner.closed_at() {
+            return Ok(FileStatus::Current { revision });
         }
+        self.inner.log.sync_all()?;
+        let status = self.inner.materialise(false)?;
+        self.inner.remember_closed(&status);
         Ok(status)
     }
 
@@ -473,7 +490,12 @@ impl Inner {
 
     /// See to it that an edit has its turn; a hand edit that was made before it comes first.
     fn drive(&self, slot: &Slot) -> Settled {
-        self.queue.drive(&self.log, slot, || self.look_for_hand_edit())
+        self.drive_and_then(slot, || ())
+    }
+
+    /// The same, and between the append and the wait for it whatever else is to be done.
+    fn drive_and_then(&self, slot: &Slot, appended: impl Fn()) -> Settled {
+        self.queue.drive(&self.log, slot, || self.look_for_hand_edit(), appended)
     }
 
     fn drive_for_others(&self) -> usize {
@@ -529,7 +551,7 @@ impl Inner {
         if last.is_some_and(|last| Some(last.stat) == now) || (last.is_none() && now.is_none()) {
             return;
         }
-        let looked = self.log.published().and_then(|version| self.materialiser(false).look(&version));
+        let looked = self.log.noted().and_then(|version| self.materialiser(false).look(&version));
         match looked {
             // An older hand edit must not beat a newer command: it comes first.
             Ok((FileStatus::Behind { why: Behind::EditedByHand, .. }, _)) => {
@@ -556,7 +578,7 @@ impl Inner {
 
     fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {
         let materialiser = self.materialiser(accept);
-        let looked = materialiser.look(&*self.log.published()?);
+        let looked = materialiser.look(&*self.log.noted()?);
         let done = looked.and_then(|looked| match looked.0 {
             FileStatus::Current { .. } => Ok(looked),
             FileStatus::Behind { .. } => materialiser.run(&self.log.maintenance()?),
@@ -572,6 +594,32 @@ impl Inner {
         };
         self.remember(&status, shown);
         Ok(status)
+    }
+
+    /// Bring the file up to what was just appended, before that is durable, unless anything is in the way: then there is
+    /// no hurry.
+    fn show_ahead(&self) {
+        let guard = self.log.maintenance_now();
+        match guard.and_then(|guard| self.materialiser(false).run_ahead(&guard)) {
+            Ok(None) => {}
+            Ok(Some((status, shown))) => {
+                self.remember(&status, Some(shown));
+                self.remember_closed(&status);
+            }
+            Err(error) => tracing::debug!(%error, "the file is written once the edit is durable"),
+        }
+    }
+
+    fn remember_closed(&self, status: &FileStatus) {
+        if let FileStatus::Current { revision } = status {
+            *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(*revision);
+        }
+    }
+
+    /// The newest revision, if that is what the file was brought up to for closing.
+    fn closed_at(&self) -> Option<u64> {
+        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.filter(|revision| *revision == self.log.newest())
     }
 
     fn compact_if_due(&self) -> Result<(), Error> {
@@ -590,8 +638,14 @@ impl Inner {
         Ok(())
     }
 
-    /// Everything submitted so far is appended and durable.
+    /// Everything in the log so far is durable, all that was submitted among it.
     fn flush(&self) -> Result<(), Error> {
+        self.drain();
+        self.log.sync_all()
+    }
+
+    /// Everything submitted so far is appended and durable.
+    fn drain(&self) {
         // Others may go on submitting for ever.
         let mut left = self.queue.len();
         while left > 0 {
@@ -600,7 +654,6 @@ impl Inner {
                 driven => left.saturating_sub(driven),
             };
         }
-        self.log.sync_all()
     }
 
     fn drive_submitted(&self) {
@@ -648,9 +701,9 @@ impl Inner {
                 let _ = keeper.join();
             }
         }
-        // With what was noted of the file: otherwise the next process has to find out again.
-        self.flush()?;
-        if *self.closed.lock().unwrap_or_else(PoisonError::into_inner) != Some(self.log.newest()) {
+        // What was noted of the file rides on the next sync, whoever makes that one.
+        self.drain();
+        if self.closed_at().is_none() {
             self.materialise(false)?;
         }
         // An editor that had a replaced text open may have closed it by now.

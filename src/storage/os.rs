@@ -352,12 +352,18 @@ mod xattr {
         Ok(found)
     }
 
-    /// The kernel's own limit for a list of names and for a value is 64 KiB.
-    fn sized(call: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
-        let mut bytes = vec![0; 65_536];
-        let len = call(&mut bytes)?;
-        bytes.truncate(len);
-        Ok(bytes)
+    /// Most files have no attributes, or small ones. The kernel's own limit for a list of names and for a value is 64 KiB.
+    fn sized(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+        let read = |room: usize| {
+            let mut bytes = vec![0; room];
+            let len = call(&mut bytes)?;
+            bytes.truncate(len);
+            Ok(bytes)
+        };
+        match read(1024) {
+            Err(Errno::RANGE) => read(65_536),
+            read => read,
+        }
     }
 }
 
