@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -57,7 +57,7 @@ impl Storage for Os {
         if kind != wanted {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Box::new(OsFile { file, kind, locked: AtomicBool::new(false) }))
+        Ok(Box::new(OsFile { file, kind, listed: AtomicBool::new(false) }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -170,12 +170,13 @@ impl Storage for Os {
 struct OsFile {
     file: fs::File,
     kind: Kind,
-    locked: AtomicBool,
+    /// It has been locked: a forked child gets another file in its place.
+    listed: AtomicBool,
 }
 
 impl Drop for OsFile {
     fn drop(&mut self) {
-        if *self.locked.get_mut() {
+        if *self.listed.get_mut() {
             // A forked child may hold a copy of this descriptor: closing ours would leave the lock to it.
             let _ = fs2::FileExt::unlock(&self.file);
             fork::forget(self.file.as_raw_fd());
@@ -220,18 +221,17 @@ impl File for OsFile {
     }
 
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
+        // Before there is a lock: a fork in between would leave one to the child that nobody knows of.
+        if !self.listed.swap(true, Relaxed) {
+            fork::remember(self.file.as_raw_fd());
+        }
         loop {
             let taken = match lock {
                 Lock::Shared => fs2::FileExt::try_lock_shared(&self.file),
                 Lock::Exclusive => fs2::FileExt::try_lock_exclusive(&self.file),
             };
             match taken {
-                Ok(()) => {
-                    if !self.locked.swap(true, std::sync::atomic::Ordering::Relaxed) {
-                        fork::remember(self.file.as_raw_fd());
-                    }
-                    return Ok(true);
-                }
+                Ok(()) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -240,11 +240,7 @@ impl File for OsFile {
     }
 
     fn unlock(&self) -> io::Result<()> {
-        fs2::FileExt::unlock(&self.file)?;
-        if self.locked.swap(false, std::sync::atomic::Ordering::Relaxed) {
-            fork::forget(self.file.as_raw_fd());
-        }
-        Ok(())
+        fs2::FileExt::unlock(&self.file)
     }
 
     fn try_lease(&self, lease: Lease) -> io::Result<bool> {
