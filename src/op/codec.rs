@@ -100,50 +100,92 @@ fn body_of(payload: &[u8]) -> Result<&[u8], DecodeError> {
 /// Passes over the time and the origin that a transaction begins with.
 fn skip_signature(from: &mut Input<'_>) -> Result<(), Fault> {
     u64::take(from)?;
+    skip_origin(from)
+}
+
+fn skip_origin(from: &mut Input<'_>) -> Result<(), Fault> {
     take_text(from)?;
     u32::take(from)?;
     take_text(from)?;
     OriginKind::take(from).map(drop)
 }
 
-/// A transaction that sets one scalar at a few keys and does nothing else, as most do; its path lies in the payload.
+/// A transaction that sets one scalar at a few short keys and does nothing else, as most do. Nothing is built of it: path
+/// and value are where they lie in the payload, and no other bytes say the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PlainSet<'a> {
-    /// The first `depth` of these.
-    pub keys: [&'a str; PLAIN_DEPTH],
-    pub depth: usize,
-    pub value: Value,
+    /// Who made it.
+    pub origin: &'a [u8],
+    pub path: &'a [u8],
+    pub value: &'a [u8],
 }
 
-const PLAIN_DEPTH: usize = 8;
+/// The most keys of a plain set.
+pub(crate) const PLAIN_DEPTH: usize = 8;
+/// Counts up to here take one byte.
+const ONE_BYTE_MAX: u8 = 250;
 
 impl<'a> PlainSet<'a> {
-    /// `None` for whatever else a payload holds: that is for `decode` to read, or to refuse.
-    pub(crate) fn read(payload: &'a [u8]) -> Option<PlainSet<'a>> {
-        decode_whole(body_of(payload).ok()?, PlainSet::take).ok()
+    /// `None` for whatever else a payload holds: that is for `decode` to read, or to refuse. Of the path's keys it is
+    /// [`keys`](PlainSet::keys) that says whether they are text. `origin` is one that was read before, or nothing: many
+    /// records in a row have the same, which need not be looked at again.
+    pub(crate) fn read(payload: &'a [u8], origin: &[u8]) -> Option<PlainSet<'a>> {
+        decode_whole(body_of(payload).ok()?, |from| PlainSet::take(from, origin)).ok()
     }
 
-    fn take(from: &mut Input<'a>) -> Result<PlainSet<'a>, Fault> {
+    fn take(from: &mut Input<'a>, origin: &[u8]) -> Result<PlainSet<'a>, Fault> {
         const OTHER: Fault = Fault::Other("another transaction than a plain set");
-        skip_signature(from)?;
+        u64::take(from)?;
+        let signed = from.reader().0;
+        match signed.strip_prefix(origin) {
+            Some(rest) if !origin.is_empty() => from.reader().0 = rest,
+            _ => skip_origin(from)?,
+        }
+        let origin = &signed[..signed.len() - from.reader().0.len()];
         // No key, no base, one op: a set.
-        if (u8::take(from)?, u8::take(from)?, u8::take(from)?, u8::take(from)?) != (0, 0, 1, 1) {
-            return Err(OTHER);
-        }
-        let depth = take_count(from)?;
-        let mut keys = [""; PLAIN_DEPTH];
-        for place in keys.get_mut(..depth).ok_or(OTHER)? {
-            if u8::take(from)? != 0 {
-                return Err(OTHER);
-            }
-            *place = take_text(from)?;
-            key_fits(place).map_err(|_| OTHER)?;
-        }
+        let rest = from.reader().0.strip_prefix(&[0, 0, 1, 1]).ok_or(OTHER)?;
+        let value = split_path(rest, |_| Some(())).ok_or(OTHER)?;
+        let path = &rest[..rest.len() - value.len()];
+        from.reader().0 = value;
         // 6 and 7 are containers, which may nest too deep for where they are put.
-        if !matches!(from.reader().0.first(), Some(0..=5)) {
-            return Err(OTHER);
+        match u8::take(from)? {
+            0..=2 => {}
+            number @ (3 | 4) => take_number(number, from).map(drop)?,
+            5 => take_text(from).map(drop)?,
+            _ => return Err(OTHER),
         }
-        Ok(PlainSet { keys, depth, value: Value::take(from)? })
+        Ok(PlainSet { origin, path, value })
     }
+
+    /// The keys of its path, if they are text; of the array those before the depth.
+    pub(crate) fn keys(&self) -> Option<([&'a str; PLAIN_DEPTH], usize)> {
+        let (mut keys, mut depth) = ([""; PLAIN_DEPTH], 0);
+        split_path(self.path, |key| {
+            *keys.get_mut(depth)? = str::from_utf8(key).ok()?;
+            depth += 1;
+            Some(())
+        })?;
+        Some((keys, depth))
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        decode(self.value).expect("the value was passed over as one when the record was read")
+    }
+}
+
+/// What follows the path at the front of `bytes`, each of whose keys is told; `None` if there are many or one is long.
+fn split_path<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8]) -> Option<()>) -> Option<&'a [u8]> {
+    let (&depth, mut rest) = bytes.split_first()?;
+    if usize::from(depth) > PLAIN_DEPTH {
+        return None;
+    }
+    for _ in 0..depth {
+        let [0, len @ ..=ONE_BYTE_MAX, keys @ ..] = rest else { return None };
+        let key;
+        (key, rest) = keys.split_at_checked((*len).into())?;
+        each(key)?;
+    }
+    Some(rest)
 }
 
 /// For measurements from outside.

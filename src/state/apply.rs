@@ -122,6 +122,59 @@ pub(super) fn sole<'a, 'k>(
     })
 }
 
+/// Sets a scalar where a scalar or nothing is, through objects, or gives it back.
+pub(super) fn settle(root: &mut Value, keys: &[&str], scalar: Value) -> Result<(), Value> {
+    if let Some(old) = sole(root, keys.iter().copied().map(Some)) {
+        return if is_scalar(old) {
+            *old = scalar;
+            Ok(())
+        } else {
+            Err(scalar)
+        };
+    }
+    let mut found = &*root;
+    for (depth, key) in keys.iter().enumerate() {
+        let Value::Object(map) = found else { return Err(scalar) };
+        match map.get(key) {
+            Some(child) => found = child,
+            None => {
+                let inner = &keys[depth + 1..];
+                // Of this key `fill` makes an array.
+                if inner.contains(&"-") {
+                    return Err(scalar);
+                }
+                let value = inner.iter().rfold(scalar, |value, key| Value::Object(Map::from_iter([(*key, value)])));
+                if let Value::Object(map) = at_keys(root, &keys[..depth]) {
+                    map.insert(*key, value);
+                }
+                return Ok(());
+            }
+        }
+    }
+    if !is_scalar(found) {
+        return Err(scalar);
+    }
+    if *found != scalar {
+        *at_keys(root, keys) = scalar;
+    }
+    Ok(())
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Array(_) | Value::Object(_))
+}
+
+/// What is at the end of keys that were followed through objects.
+fn at_keys<'a>(root: &'a mut Value, keys: &[&str]) -> &'a mut Value {
+    keys.iter().fold(root, |value, key| {
+        match value {
+            Value::Object(map) => map.get_mut(key),
+            _ => None,
+        }
+        .expect("the keys were followed before")
+    })
+}
+
 fn set(root: &mut Value, path: &Path, value: &Value) -> Result<Done, Refusal> {
     if let Some(old) = sole(root, path.segments().iter().map(Segment::as_key)) {
         let changed = old != value;
