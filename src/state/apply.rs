@@ -124,13 +124,16 @@ pub(super) fn sole<'a, 'k>(
 
 /// Sets a scalar where a scalar or nothing is, through objects, or gives it back.
 pub(super) fn settle(root: &mut Value, keys: &[&str], scalar: Value) -> Result<(), Value> {
-    if let Some(old) = sole(root, keys.iter().copied().map(Some)) {
-        return if is_scalar(old) {
-            *old = scalar;
-            Ok(())
-        } else {
-            Err(scalar)
-        };
+    let Some((last, parents)) = keys.split_last() else { return put(root, scalar) };
+    // Where nothing is shared and the object is there, this is all.
+    if let Some(Value::Object(map)) = sole(root, parents.iter().copied().map(Some)) {
+        if let Some(old) = map.sole_mut(last) {
+            return put(old, scalar);
+        }
+        if !map.contains(last) {
+            map.push(*last, scalar);
+            return Ok(());
+        }
     }
     let mut found = &*root;
     for (depth, key) in keys.iter().enumerate() {
@@ -145,19 +148,26 @@ pub(super) fn settle(root: &mut Value, keys: &[&str], scalar: Value) -> Result<(
                 }
                 let value = inner.iter().rfold(scalar, |value, key| Value::Object(Map::from_iter([(*key, value)])));
                 if let Value::Object(map) = at_keys(root, &keys[..depth]) {
-                    map.insert(*key, value);
+                    map.push(*key, value);
                 }
                 return Ok(());
             }
         }
     }
-    if !is_scalar(found) {
-        return Err(scalar);
+    match found {
+        Value::Array(_) | Value::Object(_) => Err(scalar),
+        found if *found == scalar => Ok(()),
+        _ => put(at_keys(root, keys), scalar),
     }
-    if *found != scalar {
-        *at_keys(root, keys) = scalar;
+}
+
+fn put(place: &mut Value, scalar: Value) -> Result<(), Value> {
+    if is_scalar(place) {
+        *place = scalar;
+        Ok(())
+    } else {
+        Err(scalar)
     }
-    Ok(())
 }
 
 fn is_scalar(value: &Value) -> bool {

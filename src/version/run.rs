@@ -5,7 +5,7 @@
 //! anybody looks or a record of another sort comes. What is kept of a place is where its path and its newest value lie in
 //! the log, which the replay has in memory.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use hashbrown::HashTable;
 
@@ -34,6 +34,8 @@ pub(crate) struct Run<'a> {
 }
 
 struct Place<'a> {
+    /// Of its path.
+    hash: u64,
     /// Where its path ends in `paths`.
     end: u32,
     len: u16,
@@ -68,7 +70,9 @@ impl<'a> Run<'a> {
 
     /// Whether this record needs nothing more.
     fn take(&mut self, version: &mut Version, set: &PlainSet<'a>) -> bool {
-        let hash = self.hasher.hash_one(set.path);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(set.path);
+        let hash = hasher.finish();
         let found = self.found.find(hash, |at| self.places[*at as usize].path(&self.paths) == set.path);
         if let Some(at) = found {
             self.places[*at as usize].value = Some(set.value);
@@ -77,10 +81,8 @@ impl<'a> Run<'a> {
         let settled = version.settle(set);
         if settled && self.places.len() < PLACES_MAX && self.paths.len() < PATHS_MAX {
             self.paths.extend_from_slice(set.path);
-            self.found.insert_unique(hash, self.places.len() as u32, |at| {
-                self.hasher.hash_one(self.places[*at as usize].path(&self.paths))
-            });
-            self.places.push(Place { end: self.paths.len() as u32, len: set.path.len() as u16, value: None });
+            self.found.insert_unique(hash, self.places.len() as u32, |at| self.places[*at as usize].hash);
+            self.places.push(Place { hash, end: self.paths.len() as u32, len: set.path.len() as u16, value: None });
         }
         settled
     }
