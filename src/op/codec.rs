@@ -202,9 +202,38 @@ impl Transaction {
     }
 }
 
+/// Puts several things.
+macro_rules! put {
+    ($to:expr; $($item:expr),+) => {{$(
+        $item.put($to);
+    )+}};
+}
+
 /// Appends `item` to `out`.
 pub(crate) fn encode(item: &impl Wire, out: &mut Vec<u8>) {
     item.put(&mut EncoderImpl::new(Appending(out), config::standard()));
+}
+
+/// Appends a text that may be missing.
+pub(crate) fn encode_text(text: Option<&str>, out: &mut Vec<u8>) {
+    let to = &mut EncoderImpl::new(Appending(out), config::standard());
+    match text {
+        None => put!(to; 0u8),
+        Some(text) => {
+            put!(to; 1u8);
+            put_bytes(text.as_bytes(), to);
+        }
+    }
+}
+
+/// Reads such a text, which must be all that `bytes` hold, where it lies.
+pub(crate) fn decode_text(bytes: &[u8]) -> Result<Option<&str>, DecodeError> {
+    decode_whole(bytes, |from| take_optional(from, take_text))
+}
+
+/// Reads the `T` that is at the front of `bytes` and leaves the rest.
+pub(crate) fn decode_next<T: Wire>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
+    take_next(bytes, T::take)
 }
 
 /// Reads `bytes`, which must hold one `T` and nothing else.
@@ -292,13 +321,6 @@ macro_rules! native {
     )*};
 }
 native!(u8, u32, u64, i64, bool, [u8; 16]);
-
-/// Puts several things.
-macro_rules! put {
-    ($to:expr; $($item:expr),+) => {{$(
-        $item.put($to);
-    )+}};
-}
 
 /// The fields of a struct, one after the other: one list for both directions.
 macro_rules! fields {
@@ -458,10 +480,16 @@ fn take_number(number: u8, from: &mut Input<'_>) -> Result<Number, Fault> {
     }
 }
 
+/// What room is made for before it is there.
+const ROOM_MAX: usize = 1024;
+
 fn take_map(from: &mut Input<'_>) -> Result<Map, Fault> {
     let count = take_count(from)?;
-    let entry = |_| Ok((Arc::<str>::take(from)?, Value::take(from)?));
-    let map = (0..count).map(entry).collect::<Result<Map, Fault>>()?;
+    let mut entries = Vec::with_capacity(count.min(ROOM_MAX));
+    for _ in 0..count {
+        entries.push((Arc::<str>::take(from)?, Value::take(from)?));
+    }
+    let map = Map::from_iter(entries);
     if map.len() == count { Ok(map) } else { Err(Fault::Other("an object with one key twice")) }
 }
 
@@ -502,11 +530,18 @@ impl<T: Wire> Wire for Option<T> {
     }
 
     fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
-        match u8::take(from)? {
-            0 => Ok(None),
-            1 => T::take(from).map(Some),
-            _ => Err(Fault::Other("neither something nor nothing")),
-        }
+        take_optional(from, T::take)
+    }
+}
+
+fn take_optional<'a, T>(
+    from: &mut Input<'a>,
+    take: impl FnOnce(&mut Input<'a>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    match u8::take(from)? {
+        0 => Ok(None),
+        1 => take(from).map(Some),
+        _ => Err(Fault::Other("neither something nor nothing")),
     }
 }
 
