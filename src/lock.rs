@@ -9,6 +9,7 @@
 //! The kernel drops them when their holder dies: no stale lock, no test for a process, nothing to clean up. Threads of
 //! one process share the open files, so each lock has a mutex in front.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::planted::{Bug, planted};
 use crate::storage::{File, Lock, Open, Stat, Storage};
-use crate::watermark::{Role, Watermark};
+use crate::watermark::{self, Role, Watermark};
 
 /// Longest single wait before the lock is tried again; a waiter is normally woken long before.
 const RETRY: Duration = Duration::from_millis(2);
@@ -164,16 +165,22 @@ impl Locks {
         if planted(Bug::LockNotLookedAtAgain) {
             return Ok(());
         }
-        for (path, ours) in [(&self.dir, &self.dir_stat), (&self.watermark.path, &self.watermark_stat)] {
-            match self.storage.stat(path) {
-                Ok(found) if found.kind == ours.kind && found.same_file(ours) => {}
-                Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(Error::Gone { path: self.dir.clone() });
-                }
-                Err(error) => return Err(Error::io("look at", path)(error)),
-            }
+        let dir = self.storage.stat(&self.dir).map(|found| found.identity());
+        self.is_ours(&self.dir, dir, &self.dir_stat)?;
+        self.is_ours(&self.watermark.path, self.entry(OsStr::new(watermark::NAME)), &self.watermark_stat)
+    }
+
+    fn is_ours(&self, path: &Path, found: std::io::Result<(u64, u64)>, ours: &Stat) -> Result<(), Error> {
+        match found {
+            Ok(found) if found == ours.identity() => Ok(()),
+            Ok(_) => Err(Error::Gone { path: self.dir.clone() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Gone { path: self.dir.clone() }),
+            Err(error) => Err(Error::io("look at", path)(error)),
         }
-        Ok(())
+    }
+
+    /// Device and number of what has this name in the journal.
+    pub(crate) fn entry(&self, name: &OsStr) -> std::io::Result<(u64, u64)> {
+        self.dir_file.entry(name)
     }
 }

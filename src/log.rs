@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -37,6 +37,9 @@ mod sync;
 pub(crate) use append::{Entry, Request, Want};
 pub(crate) use heal::successor;
 
+/// Bytes of log after which a version is kept for readers, whether or not one has asked.
+const KEPT_EVERY: u64 = 256 * 1024;
+
 /// Zeros ahead of the frames of a new segment.
 pub(crate) const ZEROS_FIRST: u64 = 64 * 1024;
 /// The most by which a segment grows at once.
@@ -55,8 +58,10 @@ pub(crate) struct Log {
     /// The segment that this process appends to, for those who sync it.
     current: ArcSwap<Segment>,
     published: ArcSwap<Version>,
-    /// Versions appended by this process, oldest first, that nobody has called durable yet.
+    /// Some of the versions appended by this process, oldest first, that nobody has called durable yet.
     unpublished: Mutex<VecDeque<Version>>,
+    /// A reader has asked for a newer version since one was last kept for it.
+    asked: AtomicBool,
     /// Held by whoever brings `published` up to the durable end.
     following: Mutex<()>,
     /// Two syncs on one descriptor take each other's errors: within a process a mutex, between processes a lock.
@@ -72,7 +77,19 @@ pub(crate) struct Log {
 /// Where this process appends.
 struct Tail {
     segment: Arc<Segment>,
+    /// Everything that was read or written, and changed in place: what others hold is copied bit by bit as it changes,
+    /// so the fewer versions are kept, the less an edit costs.
     applied: Version,
+    /// An earlier version in this segment, to begin again from when `applied` has what could not be written.
+    kept: Version,
+    /// Where what was read or written ends.
+    end: segment::Cursor,
+}
+
+impl Tail {
+    fn new(segment: Arc<Segment>, version: Version) -> Tail {
+        Tail { segment, end: version.cursor, kept: version.clone(), applied: version }
+    }
 }
 
 /// Where an edit lies, so that its standing can be found out: by content, since numbers can be given again after a loss.
@@ -136,10 +153,11 @@ impl Log {
             boot,
             pid: storage.pid(),
             lock_timeout,
-            tail: Mutex::new(Tail { segment: segment.clone(), applied: version.clone() }),
+            tail: Mutex::new(Tail::new(segment.clone(), version.clone())),
             current: ArcSwap::new(segment),
             published: ArcSwap::new(Arc::new(version)),
             unpublished: Mutex::default(),
+            asked: AtomicBool::new(false),
             following: Mutex::default(),
             syncing: Mutex::default(),
             synced: AtomicU64::new(0),
@@ -190,7 +208,9 @@ impl Log {
             // Another thread was here with a newer look.
             return Ok(version);
         }
-        if let Some(newer) = self.take_unpublished(reached).filter(|newer| newer.sequence() > version.sequence()) {
+        self.asked.store(true, Relaxed);
+        let newer = self.applied_if_durable(reached).or_else(|| self.take_unpublished(reached));
+        if let Some(newer) = newer.filter(|newer| newer.sequence() > version.sequence()) {
             version = Arc::new(newer);
         }
         if !is_at(&version, reached) {
@@ -208,7 +228,18 @@ impl Log {
         Ok(version)
     }
 
-    /// The newest version that this process appended and that is durable.
+    /// What this process has applied, if all of it is durable and nobody is appending.
+    fn applied_if_durable(&self, reached: Reached) -> Option<Version> {
+        let tail = match self.tail.try_lock() {
+            Ok(tail) => tail,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let applied = &tail.applied;
+        (reached.is_in(applied.segment) && applied.sequence() <= reached.sequence).then(|| applied.clone())
+    }
+
+    /// The newest of the versions kept that is durable.
     fn take_unpublished(&self, reached: Reached) -> Option<Version> {
         let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
         // What was appended to an older segment is read again from where it is now.
@@ -280,7 +311,7 @@ impl Log {
 
     /// The newest revision that this process has appended or read, durable or not.
     pub(crate) fn newest(&self) -> u64 {
-        self.tail().applied.revision()
+        self.tail().end.revision
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {

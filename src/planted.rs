@@ -71,6 +71,8 @@ bugs! {
     RotatedUnsynced,
     /// What an append wrote before it failed is not taken back.
     FailedWriteLeft,
+    /// What could not be written goes on being what later edits are judged on.
+    UnwrittenKept,
     /// Bytes of unknown standing at the end of a segment are appended to.
     TailInherited,
     /// The bytes of a torn tail are not kept.

@@ -14,6 +14,7 @@ mod tests;
 use std::fmt;
 
 use crate::op::{Op, Refusal};
+use crate::path::Path;
 use crate::value::Value;
 
 pub use merge::Conflict;
@@ -23,6 +24,26 @@ pub use merge::Conflict;
 #[derive(Clone, Default, PartialEq)]
 pub struct State {
     root: Value,
+}
+
+/// What takes ops back.
+#[derive(Default)]
+struct Undo<'a> {
+    /// Values that were replaced in place, in that order.
+    replaced: Vec<(&'a Path, Value)>,
+    /// The root before the first op that did anything else.
+    before: Option<Value>,
+}
+
+impl Undo<'_> {
+    fn restore(self, root: &mut Value) {
+        if let Some(before) = self.before {
+            *root = before;
+        }
+        for (path, old) in self.replaced.into_iter().rev() {
+            *apply::at(root, path.segments()) = old;
+        }
+    }
 }
 
 /// What [`State::apply`] has to tell.
@@ -52,26 +73,37 @@ impl State {
 
     /// Does all of these ops, each on what the one before it left, or none of them.
     ///
-    /// A single op on a state that shares nothing with another is done in place.
+    /// Setting values that are there is done in place on a state that shares nothing with another, and so is a single op.
     pub fn apply(&mut self, ops: &[Op]) -> Result<Applied, Refusal> {
-        // One op refuses before it changes anything; of several, the first may have changed something.
-        let before = (ops.len() > 1).then(|| self.root.clone());
         let mut applied = Applied { results: Vec::with_capacity(ops.len()), changed: false };
+        let mut undo = Undo::default();
         for op in ops {
-            match apply::apply(&mut self.root, op) {
+            match self.apply_one(op, ops.len() > 1, &mut undo) {
                 Ok(done) => {
                     applied.results.push(done.result);
                     applied.changed |= done.changed;
                 }
                 Err(refusal) => {
-                    if let Some(before) = before {
-                        self.root = before;
-                    }
+                    undo.restore(&mut self.root);
                     return Err(refusal);
                 }
             }
         }
         Ok(applied)
+    }
+
+    /// Does one op, and remembers what it takes to undo it if there are `more`: one that is refused changes nothing.
+    fn apply_one<'a>(&mut self, op: &'a Op, more: bool, undo: &mut Undo<'a>) -> Result<apply::Done, Refusal> {
+        if undo.before.is_none()
+            && let Some((path, done, old)) = apply::replace(&mut self.root, op)?
+        {
+            undo.replaced.extend(old.filter(|_| more).map(|old| (path, old)));
+            return Ok(done);
+        }
+        if more && !matches!(op, Op::Test { .. }) {
+            undo.before.get_or_insert_with(|| self.root.clone());
+        }
+        apply::apply(&mut self.root, op)
     }
 
     /// Sets a scalar at keys, as [`Op::Set`] would, if that leads through objects to a scalar or to where nothing is: then

@@ -133,6 +133,9 @@ pub(crate) trait File: Send + Sync {
     fn length(&self) -> io::Result<u64> {
         self.stat().map(|found| found.len)
     }
+    /// Device and number of what has this name in a directory; a symlink is not followed. No look at times (see
+    /// [`File::length`]), and no walk along a path.
+    fn entry(&self, name: &OsStr) -> io::Result<(u64, u64)>;
     /// Take the file's lock without waiting; `false` when another holds it.
     fn try_lock(&self, lock: Lock) -> io::Result<bool>;
     fn unlock(&self) -> io::Result<()>;
@@ -167,10 +170,6 @@ pub(crate) trait Storage: Send + Sync + 'static {
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
     /// The entry itself; a symlink is not followed.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
-    /// Device and number of the entry itself, without a look at its times (see [`File::length`]).
-    fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
-        self.stat(path).map(|found| found.identity())
-    }
     /// Whether another file or file system is mounted at this path, so that the name cannot be given to another file.
     fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
         let _ = path;

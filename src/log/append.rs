@@ -41,11 +41,22 @@ enum Written {
     Elsewhere,
 }
 
-/// Frames that are about to be written.
-struct Batch {
+/// Frames that are about to be written. The version at the tail has their effect already, and is taken back if they do
+/// not get there.
+struct Batch<'a> {
     bytes: Vec<u8>,
-    version: Version,
+    tail: &'a mut Tail,
     durable: u64,
+    stays: bool,
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.stays && !planted(Bug::UnwrittenKept) {
+            // What lies between is read again when somebody catches up.
+            self.tail.applied = self.tail.kept.clone();
+        }
+    }
 }
 
 impl Log {
@@ -74,29 +85,39 @@ impl Log {
         guard: &AppendGuard<'_>,
         requests: &mut [Request<'_>],
     ) -> Result<(), Error> {
-        let batch = loop {
+        loop {
             if !planted(Bug::NotCaughtUp) {
                 self.catch_up(tail, guard)?;
             }
-            let mut batch = Batch {
-                bytes: Vec::new(),
-                version: tail.applied.clone(),
-                durable: self.locks.watermark.durable().sequence,
-            };
+            let durable = self.locks.watermark.durable().sequence;
+            let mut batch = Batch { bytes: Vec::new(), tail: &mut *tail, durable, stays: false };
             for request in requests.iter_mut() {
-                request.outcome = Some(batch.judge(&tail.segment, &mut request.want));
+                request.outcome = Some(batch.judge(&mut request.want));
             }
-            if batch.bytes.is_empty() {
+            batch.stays = batch.bytes.is_empty();
+            if batch.stays {
                 return Ok(());
             }
-            match self.write(tail, guard, &batch)? {
-                Written::Whole => break batch,
+            match self.write(batch.tail, guard, &batch.bytes)? {
+                Written::Whole => {
+                    batch.stays = true;
+                    break;
+                }
                 // Judged again, on what the new segment repeats. Making that fails where no segment can be written.
                 Written::Elsewhere => {}
             }
-        };
-        tail.applied = batch.version;
-        self.locks.watermark.set_tail(tail.segment.header.number, tail.applied.sequence());
+        }
+        tail.end = tail.applied.cursor;
+        self.locks.watermark.set_tail(tail.segment.header.number, tail.end.sequence);
+        if self.asked.swap(false, Relaxed) || tail.end.offset - tail.kept.cursor.offset >= KEPT_EVERY {
+            tail.kept = tail.applied.clone();
+            self.keep_unpublished(tail.kept.clone());
+        }
+        Ok(())
+    }
+
+    /// Keep a version for readers until it is durable.
+    fn keep_unpublished(&self, version: Version) {
         let durable = self.locks.watermark.durable();
         let is_durable = |version: &Version| durable.is_in(version.segment) && version.sequence() <= durable.sequence;
         let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,20 +125,19 @@ impl Log {
         while unpublished.get(1).is_some_and(is_durable) {
             unpublished.pop_front();
         }
-        unpublished.push_back(tail.applied.clone());
-        Ok(())
+        unpublished.push_back(version);
     }
 
-    fn write(&self, tail: &mut Tail, guard: &AppendGuard<'_>, batch: &Batch) -> Result<Written, Error> {
+    fn write(&self, tail: &mut Tail, guard: &AppendGuard<'_>, bytes: &[u8]) -> Result<Written, Error> {
         let segment = tail.segment.clone();
-        let offset = tail.applied.cursor.offset;
-        let end = offset + batch.bytes.len() as u64;
+        let offset = tail.end.offset;
+        let end = offset + bytes.len() as u64;
         if let Err(error) = self.make_room(&segment, end) {
             // Its sync failed, or another process was killed or suspended inside its own: no fault of these edits.
             let poisoned = self.locks.watermark.is_poisoned(segment.header.number);
             return if poisoned { Ok(Written::Elsewhere) } else { Err(error) };
         }
-        let Err(error) = crate::storage::write_full(&*segment.file, &batch.bytes, offset) else {
+        let Err(error) = crate::storage::write_full(&*segment.file, bytes, offset) else {
             return Ok(Written::Whole);
         };
         let error = Error::io("write", &segment.path)(error);
@@ -126,7 +146,7 @@ impl Log {
         }
         // What was written of it is taken back, so that the log ends where it did.
         let undone = crate::storage::write_zeros(&*segment.file, offset, end)
-            .and_then(|()| crate::storage::read_range(&*segment.file, offset, batch.bytes.len()));
+            .and_then(|()| crate::storage::read_range(&*segment.file, offset, bytes.len()));
         // Only what is on disk cannot come back.
         if undone.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0)) && self.sync_now(&segment).is_ok() {
             return Err(not_applied(error));
@@ -169,12 +189,26 @@ impl Log {
             && end.is_in(number)
             && watermark.durable().is_in(number)
             && !watermark.is_poisoned(number)
-            && self.storage.identity(&tail.segment.path).is_ok_and(|found| found == tail.segment.stat.identity());
+            && self.named_as(&tail.segment).is_ok_and(|found| found == tail.segment.stat.identity());
         is_last.then_some(end.sequence)
+    }
+
+    /// Device and number of what has a segment's name now.
+    fn named_as(&self, segment: &Segment) -> std::io::Result<(u64, u64)> {
+        self.locks.entry(segment.path.file_name().unwrap_or_default())
     }
 
     /// Under the append lock: read what others appended, and go over to the newest segment.
     pub(super) fn catch_up(&self, tail: &mut Tail, guard: &AppendGuard<'_>) -> Result<(), Error> {
+        self.read_to_end(tail, guard)?;
+        tail.end = tail.applied.cursor;
+        if tail.kept.segment != tail.applied.segment {
+            tail.kept = tail.applied.clone();
+        }
+        Ok(())
+    }
+
+    fn read_to_end(&self, tail: &mut Tail, guard: &AppendGuard<'_>) -> Result<(), Error> {
         let watermark = &self.locks.watermark;
         if !watermark.speaks_for(&self.boot, &self.store) {
             return Err(Error::Gone { path: self.dir.clone() });
@@ -190,7 +224,7 @@ impl Log {
             if self.move_on(tail)? {
                 continue;
             }
-            match self.storage.identity(&tail.segment.path) {
+            match self.named_as(&tail.segment) {
                 Ok(found) if found == tail.segment.stat.identity() => {}
                 _ if planted(Bug::OrphanAppendedTo) => {}
                 Ok(_) => return Err(Error::Gone { path: self.dir.clone() }),
@@ -287,25 +321,25 @@ impl Log {
     }
 }
 
-impl Batch {
-    fn judge(&mut self, segment: &Segment, want: &mut Want<'_>) -> Result<Appended, Error> {
+impl Batch<'_> {
+    fn judge(&mut self, want: &mut Want<'_>) -> Result<Appended, Error> {
         let computed;
         let (transaction, payload): (_, Arc<[u8]>) = match want {
             Want::Edit { transaction, payload, expected } => {
-                let used = transaction.key.as_ref().and_then(|key| self.version.keys.get(key));
+                let used = transaction.key.as_ref().and_then(|key| self.tail.applied.keys.get(key));
                 if let Some(used) = used.filter(|_| !planted(Bug::KeyForgotten)) {
                     let (revision, results) = (used.revision, used.results.to_vec());
                     return Ok(self.answer(revision, results, true));
                 }
-                let found = self.version.revision();
+                let found = self.tail.applied.revision();
                 if let Some(expected) = expected.filter(|expected| *expected != found && !planted(Bug::ExpectedIgnored))
                 {
                     return Err(Error::Revision { expected, found });
                 }
                 (*transaction, payload.clone())
             }
-            Want::Computed(compute) => match compute(&self.version)? {
-                None => return Ok(self.answer(self.version.revision(), Vec::new(), false)),
+            Want::Computed(compute) => match compute(&self.tail.applied)? {
+                None => return Ok(self.answer(self.tail.applied.revision(), Vec::new(), false)),
                 Some(Entry::Edit(transaction)) => {
                     let mut payload = Vec::new();
                     transaction.encode(&mut payload)?;
@@ -314,23 +348,24 @@ impl Batch {
                 }
                 Some(Entry::Note(note)) => {
                     let payload: Arc<[u8]> = note.encode().into();
-                    self.push(segment, FrameKind::Note, &payload);
+                    self.push(FrameKind::Note, &payload);
                     return Ok(self.written(payload, Vec::new()));
                 }
             },
         };
         // One that is refused changes nothing.
-        let applied = self.version.edit(transaction)?;
+        let applied = self.tail.applied.edit(transaction)?;
         if !applied.changed && transaction.key.is_none() && transaction.base.is_none() {
-            return Ok(self.answer(self.version.revision(), applied.results, false));
+            return Ok(self.answer(self.tail.applied.revision(), applied.results, false));
         }
-        self.push(segment, FrameKind::Edit, &payload);
+        self.push(FrameKind::Edit, &payload);
         Ok(self.written(payload, applied.results))
     }
 
     /// Encode a frame whose effect `version` has already, and move the cursor behind it.
-    fn push(&mut self, segment: &Segment, kind: FrameKind, payload: &[u8]) {
-        let cursor = &mut self.version.cursor;
+    fn push(&mut self, kind: FrameKind, payload: &[u8]) {
+        let segment = &self.tail.segment;
+        let cursor = &mut self.tail.applied.cursor;
         let revision = cursor.revision + u64::from(kind == FrameKind::Edit);
         let sequence = cursor.sequence + 1;
         let fields = frame::Fields { previous: cursor.check, sequence, durable: self.durable, revision, kind };
@@ -338,22 +373,25 @@ impl Batch {
         let check = frame::encode(&mut self.bytes, &segment.seed, &fields, payload);
         let offset = cursor.offset + (self.bytes.len() - start) as u64;
         *cursor = segment::Cursor { offset, sequence, revision, check };
-        self.version.segment = segment.header.number;
         if kind == FrameKind::Note
             && let Ok(note) = Note::decode(payload)
         {
-            self.version.note(note);
+            self.tail.applied.note(note);
         }
     }
 
     fn written(&self, payload: Arc<[u8]>, results: Vec<Option<Value>>) -> Appended {
-        let ticket =
-            Ticket { segment: self.version.segment, sequence: self.version.sequence(), payload: Some(payload) };
-        Appended { ticket, revision: self.version.revision(), results, written: true, repeated: false }
+        let ticket = Ticket {
+            segment: self.tail.applied.segment,
+            sequence: self.tail.applied.sequence(),
+            payload: Some(payload),
+        };
+        Appended { ticket, revision: self.tail.applied.revision(), results, written: true, repeated: false }
     }
 
     fn answer(&self, revision: u64, results: Vec<Option<Value>>, repeated: bool) -> Appended {
-        let ticket = Ticket { segment: self.version.segment, sequence: self.version.sequence(), payload: None };
+        let ticket =
+            Ticket { segment: self.tail.applied.segment, sequence: self.tail.applied.sequence(), payload: None };
         Appended { ticket, revision, results, written: false, repeated }
     }
 }

@@ -1,7 +1,5 @@
 //! Making appended frames durable: one syncer over all threads and processes, the others wait for its word.
 
-use std::sync::TryLockError;
-
 use super::*;
 use crate::storage::Lock;
 
@@ -75,7 +73,7 @@ impl Log {
     pub(crate) fn sync_all(&self) -> Result<(), Error> {
         let ticket = {
             let tail = self.tail();
-            Ticket { segment: tail.applied.segment, sequence: tail.applied.sequence(), payload: None }
+            Ticket { segment: tail.segment.header.number, sequence: tail.end.sequence, payload: None }
         };
         match self.wait_durable(&ticket) {
             // A newer segment is made when all that survives of the older one is on disk.

@@ -76,7 +76,7 @@ fn prefix(path: &Path, depth: usize) -> Path {
 }
 
 /// What is at the end of segments that `find` has followed.
-fn at<'a>(root: &'a mut Value, segments: &[Segment]) -> &'a mut Value {
+pub(super) fn at<'a>(root: &'a mut Value, segments: &[Segment]) -> &'a mut Value {
     segments.iter().fold(root, |value, segment| {
         match value {
             Value::Object(map) => segment.as_key().and_then(|key| map.get_mut(key)),
@@ -120,6 +120,16 @@ pub(super) fn sole<'a, 'k>(
         Value::Object(map) => map.sole_mut(key?),
         _ => None,
     })
+}
+
+/// Does an op that sets a value where one is, if nothing needs to be copied for it; also says where, and what was there
+/// if that was another one.
+pub(super) fn replace<'a>(root: &mut Value, op: &'a Op) -> Result<Option<(&'a Path, Done, Option<Value>)>, Refusal> {
+    let Op::Set { path, value } = op else { return Ok(None) };
+    op.fits()?;
+    let Some(place) = sole(root, path.segments().iter().map(Segment::as_key)) else { return Ok(None) };
+    let old = (place != value).then(|| std::mem::replace(place, value.clone()));
+    Ok(Some((path, Done { changed: old.is_some(), result: None }, old)))
 }
 
 /// Sets a scalar where a scalar or nothing is, through objects, or gives it back.
@@ -186,13 +196,6 @@ fn at_keys<'a>(root: &'a mut Value, keys: &[&str]) -> &'a mut Value {
 }
 
 fn set(root: &mut Value, path: &Path, value: &Value) -> Result<Done, Refusal> {
-    if let Some(old) = sole(root, path.segments().iter().map(Segment::as_key)) {
-        let changed = old != value;
-        if changed {
-            *old = value.clone();
-        }
-        return Ok(Done { changed, result: None });
-    }
     match find(root, path)? {
         Spot::Taken(old) if old == value => return Ok(UNCHANGED),
         Spot::Taken(_) => *at(root, path.segments()) = value.clone(),

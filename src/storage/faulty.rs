@@ -587,6 +587,10 @@ impl File for FaultyFile {
         self.pass(Call::FileStat)?;
         self.below.stat()
     }
+    fn entry(&self, name: &OsStr) -> io::Result<(u64, u64)> {
+        pass(&self.control, Call::Stat, &self.path.join(name))?;
+        self.below.entry(name)
+    }
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
         self.pass(Call::TryLock)?;
         self.below.try_lock(lock)

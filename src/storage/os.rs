@@ -1,6 +1,6 @@
 //! The operating system behind the seam.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -73,11 +73,6 @@ impl Storage for Os {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         fs::symlink_metadata(path).map(|found| stat_of(&found))
-    }
-
-    fn identity(&self, path: &Path) -> io::Result<(u64, u64)> {
-        let found = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO)?;
-        Ok((rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
     }
 
     fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
@@ -220,6 +215,11 @@ impl File for OsFile {
         Ok(rustix::fs::statx(&self.file, "", AtFlags::EMPTY_PATH, StatxFlags::SIZE)?.stx_size)
     }
 
+    fn entry(&self, name: &OsStr) -> io::Result<(u64, u64)> {
+        let found = rustix::fs::statx(&self.file, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO)?;
+        Ok((rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
+    }
+
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
         loop {
             let taken = match lock {
@@ -296,7 +296,7 @@ impl File for OsFile {
         xattr::read(self.file.as_fd())
     }
 
-    fn set_attribute(&self, name: &std::ffi::OsStr, value: &[u8]) -> io::Result<()> {
+    fn set_attribute(&self, name: &OsStr, value: &[u8]) -> io::Result<()> {
         use std::os::unix::ffi::OsStrExt;
         let name = CString::new(name.as_bytes())?;
         Ok(rustix::fs::fsetxattr(&self.file, name, value, XattrFlags::empty())?)

@@ -46,6 +46,7 @@ fn killer(bug: Bug) -> &'static str {
         Bug::RotatedUnsynced => "scenes::a_compaction_after_a_killed_writer_leaves_what_opens_after_a_crash",
         Bug::OneSnapshotKept => "scenes::a_damaged_snapshot_costs_no_data",
         Bug::FailedWriteLeft => "scenes::a_write_that_fails_half_way_leaves_nothing_behind",
+        Bug::UnwrittenKept => "scenes::an_edit_after_one_that_could_not_be_written_is_judged_without_it",
         Bug::TailInherited | Bug::UnsettledIgnored => "scenes::a_tail_that_a_killed_writer_left_is_not_appended_to",
         Bug::TornTailThrownAway => "scenes::the_bytes_of_a_torn_tail_are_kept",
         Bug::PayloadUnchecked | Bug::SnapshotUnchecked | Bug::LaterFramesIgnored => FLIPPED,

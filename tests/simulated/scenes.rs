@@ -178,6 +178,24 @@ fn a_write_that_fails_half_way_leaves_nothing_behind() {
 }
 
 #[test]
+fn an_edit_after_one_that_could_not_be_written_is_judged_without_it() {
+    let (disk, process) = machine();
+    let journal = open(&process);
+    for count in 1..=3 {
+        journal.append(Op::set("count", 100 * count)).unwrap();
+        process.set_plan(FaultPlan::new().fail_only(&[Call::Write], 1, libc::ENOSPC, Times::Once));
+        let refused = journal.append(Transaction::new().increment("count", 10).set("new", true)).unwrap_err();
+        assert!(matches!(refused, Error::NotApplied(_)), "{refused:?}");
+        process.set_plan(FaultPlan::new());
+        let ack = journal.append(Transaction::new().test_absent("new").increment("count", 1)).unwrap();
+        assert_eq!((ack.revision, ack.results[1].clone()), (2 * count, Some((100 * count + 1).into())));
+    }
+    for found in [journal.snapshot().unwrap(), open(&disk.process()).snapshot().unwrap()] {
+        assert_eq!(found.state().root().to_string(), "{\"count\":301}");
+    }
+}
+
+#[test]
 fn a_tail_that_a_killed_writer_left_is_not_appended_to() {
     // The other process has read all there is, or not; the writer is killed at each call of its append, half way if it writes.
     for (has_read_all, nth) in [false, true].into_iter().flat_map(|has| (1..=16).map(move |nth| (has, nth))) {

@@ -76,6 +76,10 @@ proptest! {
         let before = State::new(config);
         let mut at_once = before.clone();
         let result = at_once.apply(&ops);
+        // Sharing nothing with another, it is changed in place.
+        let mut alone = State::new(rebuilt(before.root()));
+        prop_assert_eq!(&alone.apply(&ops), &result);
+        prop_assert_eq!(alone.root(), at_once.root());
         let mut one_by_one = State::new(rebuilt(before.root()));
         let each = ops.iter().try_for_each(|op| one_by_one.apply(std::slice::from_ref(op)).map(drop));
         prop_assert_eq!(result.as_ref().err(), each.as_ref().err());

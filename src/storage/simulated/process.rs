@@ -335,6 +335,14 @@ impl File for SimFile {
         state.stat(ino)
     }
 
+    fn entry(&self, name: &OsStr) -> io::Result<(u64, u64)> {
+        self.process.pass(Call::Stat, &self.path.join(name))?;
+        let mut state = self.state();
+        let dir = state.opened(self.handle)?.ino;
+        let ino = state.child(dir, name)?;
+        Ok(state.stat(ino)?.identity())
+    }
+
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
         self.pass(Call::TryLock)?;
         self.state().try_lock(self.handle, lock)

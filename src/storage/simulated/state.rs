@@ -250,7 +250,7 @@ impl State {
                 Component::CurDir => {}
                 Component::ParentDir => drop(trail.pop()),
                 Component::Normal(name) => {
-                    let ino = *self.dir(here)?.entries.get(name).ok_or_else(|| errno(libc::ENOENT))?;
+                    let ino = self.child(here, name)?;
                     if let Body::Symlink(target) = &self.node(ino)?.body {
                         *followed += 1;
                         if *followed > LINKS_FOLLOWED_MAX {
@@ -285,6 +285,11 @@ impl State {
     /// The inode that a path names, the last component not followed.
     pub(super) fn find(&self, path: &Path) -> io::Result<u64> {
         self.locate(path)?.ino.ok_or_else(|| errno(libc::ENOENT))
+    }
+
+    /// The inode that has a name in a directory.
+    pub(super) fn child(&self, dir: u64, name: &OsStr) -> io::Result<u64> {
+        self.dir(dir)?.entries.get(name).copied().ok_or_else(|| errno(libc::ENOENT))
     }
 
     // Who may do what.
