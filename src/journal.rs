@@ -16,6 +16,7 @@ use crate::document::{self, Columns, Format};
 use crate::error::Error;
 use crate::log::{Appended, Log};
 use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
+use crate::op::codec::Signature;
 use crate::op::{Op, Origin, OriginKind, Refusal, Transaction};
 use crate::path::{IntoPath, Path, PathError};
 use crate::state::State;
@@ -50,6 +51,7 @@ struct Inner {
     config: ConfigFile,
     options: Options,
     origin: Origin,
+    signature: Signature,
     queue: Queue,
     signals: keeper::Signals,
     keeper: Mutex<Option<JoinHandle<()>>>,
@@ -159,7 +161,9 @@ impl Future for Pending {
         match self.slot.poll(context) {
             Poll::Ready(settled) => Poll::Ready(self.inner.acknowledge(&self.slot, settled)),
             Poll::Pending => {
-                self.inner.signals.submitted();
+                if self.inner.signals.submitted() {
+                    self.inner.wake_keeper();
+                }
                 Poll::Pending
             }
         }
@@ -206,6 +210,7 @@ impl Journal {
             log,
             config,
             options,
+            signature: Signature::new(&origin),
             origin,
             queue: Queue::default(),
             signals: keeper::Signals::default(),
@@ -235,7 +240,7 @@ impl Journal {
     /// As [`append`](Journal::append).
     pub fn append_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Ack, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
-        let slot = self.inner.queue.push(edit);
+        let (slot, _) = self.inner.queue.push(edit);
         let settled = self.inner.drive(&slot);
         self.inner.acknowledge(&slot, settled)
     }
@@ -254,12 +259,11 @@ impl Journal {
     /// As [`submit`](Journal::submit).
     pub fn submit_expecting(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Pending, Error> {
         let edit = self.inner.prepare(edit.into(), revision)?;
-        let slot = self.inner.queue.push(edit);
-        if self.inner.queue.waiting_bytes() > queue::WAITING_MAX {
+        let (slot, waiting) = self.inner.queue.push(edit);
+        if waiting > queue::WAITING_MAX {
             self.inner.drive_for_others();
-        } else {
+        } else if self.inner.signals.submitted() {
             self.inner.wake_keeper();
-            self.inner.signals.submitted();
         }
         Ok(Pending { inner: self.inner.clone(), slot })
     }
@@ -440,18 +444,17 @@ pub(crate) fn preview(
 }
 
 impl Inner {
-    /// Encode an edit and fill in who makes it and when.
+    /// Encode an edit, with who makes it and when.
     fn prepare(&self, mut transaction: Transaction, expected: Option<u64>) -> Result<Edit, Error> {
         self.log.usable().map_err(|error| Error::NotApplied(Box::new(error)))?;
-        transaction.time = self.log.storage.clock_micros();
-        transaction.origin = self.origin.clone();
         document::admit(&self.config.format, &mut transaction.ops)?;
         if let Some(columns) = self.columns() {
             document::fit_columns(&columns, &transaction.ops)?;
         }
         let mut payload = Vec::new();
-        transaction.encode(&mut payload)?;
-        Ok(Edit { transaction, payload: payload.into(), expected })
+        transaction.encode_signed(self.log.storage.clock_micros(), &self.signature, &mut payload)?;
+        let transaction = (!transaction.is_plain_set()).then(|| Box::new(transaction));
+        Ok(Edit { payload: payload.into(), transaction, expected })
     }
 
     /// The columns of the file as it is now; `None` where it has none, or cannot be read just now.
@@ -483,11 +486,14 @@ impl Inner {
             match (settled.outcome, settled.durable) {
                 (Ok(appended), Ok(())) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
-                (Ok(appended), Err(Error::OutcomeUnknown(_))) if !appended.written && !self.log.is_latched() => {
-                    let again = self.queue.push(slot.edit.clone());
+                (Ok(appended), Err(error))
+                    if matches!(*error, Error::OutcomeUnknown(_)) && !appended.written && !self.log.is_latched() =>
+                {
+                    let (again, _) = self.queue.push(slot.edit.clone());
                     settled = self.drive(&again);
                 }
-                (Ok(_), Err(error)) | (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+                (_, Err(error)) => return Err(*error),
+                (Err(error), Ok(())) => return Err(error),
             }
         };
         let Appended { revision, results, written, repeated, .. } = appended;
@@ -503,10 +509,11 @@ impl Inner {
                 Materialise::After(_) | Materialise::Manual => {}
             }
             // Where only the log is to be looked after there is nothing to do after one edit: most who make one are gone then.
-            if self.has_edited.swap(true, Relaxed) || matches!(self.options.materialise, Materialise::After(_)) {
+            let is_due =
+                self.has_edited.swap(true, Relaxed) || matches!(self.options.materialise, Materialise::After(_));
+            if is_due && self.signals.edited() {
                 self.wake_keeper();
             }
-            self.signals.edited();
         }
         let held_back = self.held_back.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Ack { revision, results, changed: written && !repeated, repeated, held_back })
@@ -615,7 +622,10 @@ impl Inner {
             let started = std::thread::Builder::new().name("cfgwal".into()).spawn(move || keeper::run(&inner));
             match started {
                 Ok(handle) => *keeper = Some(handle),
-                Err(error) => tracing::warn!(%error, "no background thread: the config file is written on close"),
+                Err(error) => {
+                    self.signals.forget();
+                    tracing::warn!(%error, "no background thread: the config file is written on close");
+                }
             }
         }
     }

@@ -84,11 +84,13 @@ struct Tail {
     kept: Version,
     /// Where what was read or written ends.
     end: segment::Cursor,
+    /// Empty: room for the frames of the next append.
+    buffer: Vec<u8>,
 }
 
 impl Tail {
     fn new(segment: Arc<Segment>, version: Version) -> Tail {
-        Tail { segment, end: version.cursor, kept: version.clone(), applied: version }
+        Tail { segment, end: version.cursor, kept: version.clone(), applied: version, buffer: Vec::new() }
     }
 }
 

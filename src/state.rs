@@ -13,6 +13,8 @@ mod tests;
 
 use std::fmt;
 
+use apply::{Done, Replaced};
+
 use crate::op::{Op, Refusal};
 use crate::path::Path;
 use crate::value::Value;
@@ -93,17 +95,28 @@ impl State {
     }
 
     /// Does one op, and remembers what it takes to undo it if there are `more`: one that is refused changes nothing.
-    fn apply_one<'a>(&mut self, op: &'a Op, more: bool, undo: &mut Undo<'a>) -> Result<apply::Done, Refusal> {
-        if undo.before.is_none()
-            && let Some((path, done, old)) = apply::replace(&mut self.root, op)?
-        {
-            undo.replaced.extend(old.filter(|_| more).map(|old| (path, old)));
+    fn apply_one<'a>(&mut self, op: &'a Op, more: bool, undo: &mut Undo<'a>) -> Result<Done, Refusal> {
+        if let Some(Replaced { path, old }) = apply::replace(&mut self.root, op)? {
+            let done = Done { changed: old.is_some(), result: None };
+            // What is not shared with the root from before is none of its own.
+            undo.replaced.extend(old.filter(|_| more && undo.before.is_none()).map(|old| (path, old)));
             return Ok(done);
         }
         if more && !matches!(op, Op::Test { .. }) {
             undo.before.get_or_insert_with(|| self.root.clone());
         }
         apply::apply(&mut self.root, op)
+    }
+
+    /// Sets a value where one is, at keys, as [`Op::Set`] would, and tells whether that was another one. `None`: nothing was
+    /// done, since it is not done in one step.
+    pub(crate) fn assign(&mut self, keys: &[&str], value: Value) -> Option<bool> {
+        let place = apply::sole(&mut self.root, keys.iter().copied().map(Some))?;
+        let changed = *place != value;
+        if changed {
+            *place = value;
+        }
+        Some(changed)
     }
 
     /// Sets a scalar at keys, as [`Op::Set`] would, if that leads through objects to a scalar or to where nothing is: then

@@ -147,6 +147,14 @@ impl Version {
         set.keys().is_some_and(|(keys, depth)| self.state.settle(&keys[..depth], set.value()).is_ok())
     }
 
+    /// Apply a plain set that becomes the next revision; returns whether it changes anything. `None`: it is not one, or not
+    /// done in one step, and nothing was done.
+    pub(crate) fn edit_plainly(&mut self, payload: &[u8]) -> Option<bool> {
+        let set = PlainSet::read(payload, &[])?;
+        let (keys, depth) = set.keys()?;
+        self.state.assign(&keys[..depth], set.value())
+    }
+
     /// Apply a transaction that becomes the next revision; nothing changes if it is refused.
     pub(crate) fn edit(&mut self, transaction: &Transaction) -> Result<Applied, Refusal> {
         let applied = self.state.apply(&transaction.ops)?;

@@ -30,29 +30,49 @@ struct State {
 }
 
 impl Signals {
-    pub(super) fn edited(&self) {
-        self.tell(|state| &mut state.dirty);
+    /// Returns whether this is news: only then somebody has to see to it that there is a keeper.
+    pub(super) fn edited(&self) -> bool {
+        self.tell(|state| &mut state.dirty)
     }
 
-    pub(super) fn submitted(&self) {
-        self.tell(|state| &mut state.submitted);
+    /// Returns whether this is news.
+    pub(super) fn submitted(&self) -> bool {
+        self.tell(|state| &mut state.submitted)
     }
 
     pub(super) fn stop(&self) {
         self.tell(|state| &mut state.stop);
     }
 
-    fn tell(&self, what: impl Fn(&mut State) -> &mut bool) {
+    /// There is no keeper who would know of it.
+    pub(super) fn forget(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::replace(what(&mut state), true) {
+        (state.dirty, state.submitted) = (false, false);
+    }
+
+    fn tell(&self, what: impl Fn(&mut State) -> &mut bool) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = !std::mem::replace(what(&mut state), true);
+        if is_news {
             self.changed.notify_one();
         }
+        is_news
+    }
+}
+
+/// A keeper at work. If it ends by a panic, what it was told is news again, and calls for another keeper.
+struct Working<'a>(&'a Signals);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.forget();
     }
 }
 
 /// Work until told to stop.
 pub(super) fn run(inner: &Arc<Inner>) {
     let signals = &inner.signals;
+    let _working = Working(signals);
     // When the file is due, if it is.
     let mut due: Option<Instant> = None;
     let mut cost = Duration::ZERO;

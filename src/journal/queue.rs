@@ -24,12 +24,15 @@ pub(super) struct Slot {
     state: Mutex<State>,
     /// Told when it is settled, or when it is its owner's turn to lead.
     changed: Condvar,
-    /// Its owner sleeps and can be asked to lead. Changed under the lock of the queue.
+    /// It waits for its turn. Like the next, looked at and changed under the lock of the queue.
+    waits: AtomicBool,
+    /// It waits, and its owner sleeps and can be asked to lead.
     sleeps: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
+    /// What became of it, until somebody takes it.
     settled: Option<Settled>,
     leads: bool,
     /// Its owner waits to be told.
@@ -40,17 +43,17 @@ struct State {
 /// What is needed to judge and write an edit.
 #[derive(Clone)]
 pub(super) struct Edit {
-    pub transaction: Transaction,
     pub payload: Arc<[u8]>,
+    /// What the payload says, if that is more than a plain set: one of those is read from the payload in no time.
+    pub transaction: Option<Box<Transaction>>,
     pub expected: Option<u64>,
 }
 
 /// What became of an edit.
-#[derive(Clone)]
 pub(super) struct Settled {
     pub outcome: Result<Appended, Error>,
     /// Whether that is durable: the edit, or for a refusal what it was judged on.
-    pub durable: Result<(), Error>,
+    pub durable: Result<(), Box<Error>>,
 }
 
 impl Slot {
@@ -73,11 +76,16 @@ impl Slot {
     /// What became of the edit, or the context is woken when that is known.
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Settled> {
         let mut state = self.state();
-        if let Some(settled) = &state.settled {
-            return Poll::Ready(settled.clone());
+        if let Some(settled) = state.settled.take() {
+            return Poll::Ready(settled);
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    /// What became of the edit, if that is known.
+    fn taken(&self) -> Option<Settled> {
+        self.state().settled.take()
     }
 
     /// Sleep until it is settled; `None`: it is this thread's turn to lead.
@@ -86,7 +94,7 @@ impl Slot {
         loop {
             state.listens = false;
             if state.settled.is_some() {
-                return state.settled.clone();
+                return state.settled.take();
             }
             if std::mem::take(&mut state.leads) {
                 return None;
@@ -136,8 +144,9 @@ impl Drop for Lead<'_> {
         let mut waiting = self.0.waiting();
         if waiting.helpers == 0
             && waiting.sleepers > 0
-            && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.swap(false, Relaxed)).cloned()
+            && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned()
         {
+            next.sleeps.store(false, Relaxed);
             waiting.sleepers -= 1;
             drop(waiting);
             next.state().leads = true;
@@ -156,12 +165,14 @@ impl Drop for Lead<'_> {
 /// Edits that are being appended. Nobody waits for ever for those that a panic left without an outcome.
 struct Batch<'a> {
     slots: Vec<Arc<Slot>>,
+    /// The first so many of them are settled.
+    settled: usize,
     wakers: &'a mut Wakers,
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        for slot in self.slots.iter().filter(|slot| slot.state().settled.is_none()) {
+        for slot in &self.slots[self.settled..] {
             let panicked = std::io::Error::other("a panic interrupted it");
             let error = Error::io("append to", std::path::Path::new("the journal"))(panicked);
             let outcome = Err(Error::OutcomeUnknown(Box::new(error)));
@@ -175,13 +186,15 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, edit: Edit) -> Arc<Slot> {
+    /// Give an edit its place; also returns how many bytes wait now.
+    pub(super) fn push(&self, edit: Edit) -> (Arc<Slot>, usize) {
         let (state, changed) = Default::default();
-        let slot = Arc::new(Slot { edit, state, changed, sleeps: AtomicBool::new(false) });
+        let (waits, sleeps) = (AtomicBool::new(true), AtomicBool::new(false));
+        let slot = Arc::new(Slot { edit, state, changed, waits, sleeps });
         let mut waiting = self.waiting();
         waiting.bytes += slot.edit.payload.len();
         waiting.slots.push_back(slot.clone());
-        slot
+        (slot, waiting.bytes)
     }
 
     /// Edits that wait.
@@ -189,25 +202,24 @@ impl Queue {
         self.waiting().slots.len()
     }
 
-    /// Bytes that wait.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.waiting().bytes
-    }
-
     /// See to it that this edit has its turn and is durable.
     ///
     /// `before` is called before anything is judged, by whoever appends it.
     pub(super) fn drive(&self, log: &Log, slot: &Slot, before: impl Fn()) -> Settled {
         loop {
+            if let Some(settled) = slot.taken() {
+                return settled;
+            }
             let mut waiting = self.waiting();
-            let settled = slot.state().settled.clone();
-            if let Some(settled) = settled {
+            if let Some(settled) = slot.taken() {
                 return settled;
             }
             let mut wakers = Wakers::default();
             let lead = if waiting.led {
-                slot.sleeps.store(true, Relaxed);
-                waiting.sleepers += 1;
+                if slot.waits.load(Relaxed) {
+                    slot.sleeps.store(true, Relaxed);
+                    waiting.sleepers += 1;
+                }
                 drop(waiting);
                 if let Some(settled) = slot.sleep() {
                     return settled;
@@ -243,7 +255,7 @@ impl Queue {
     /// What `before` does is done before all of the batch, and later than any of it was asked for: an edit that is asked for
     /// after a save comes after that save.
     fn append_batch(&self, log: &Log, before: &impl Fn(), wakers: &mut Wakers) -> usize {
-        let batch = Batch { slots: self.take_batch(), wakers };
+        let mut batch = Batch { slots: self.take_batch(), settled: 0, wakers };
         if batch.slots.is_empty() {
             return 0;
         }
@@ -259,9 +271,10 @@ impl Queue {
                 Err(Error::Refused(_) | Error::Revision { .. }) if !planted(Bug::RefusedEarly) => log.sync_all(),
                 Err(_) => Ok(()),
             };
-            slot.settle(Settled { outcome, durable }, batch.wakers);
+            slot.settle(Settled { outcome, durable: durable.map_err(Box::new) }, batch.wakers);
+            batch.settled += 1;
         }
-        batch.slots.len()
+        batch.settled
     }
 
     fn take_batch(&self) -> Vec<Arc<Slot>> {
@@ -273,6 +286,7 @@ impl Queue {
             && (batch.is_empty() || bytes + slot.edit.payload.len() <= BATCH_BYTES)
         {
             bytes += slot.edit.payload.len();
+            slot.waits.store(false, Relaxed);
             let slept = slot.sleeps.swap(false, Relaxed);
             waiting.sleepers -= usize::from(slept);
             batch.extend(waiting.slots.pop_front());
@@ -284,6 +298,7 @@ impl Queue {
 
 impl<'a> From<&'a Edit> for Want<'a> {
     fn from(edit: &'a Edit) -> Want<'a> {
-        Want::Edit { transaction: &edit.transaction, payload: edit.payload.clone(), expected: edit.expected }
+        let transaction = edit.transaction.as_deref();
+        Want::Edit { transaction, payload: edit.payload.clone(), expected: edit.expected }
     }
 }

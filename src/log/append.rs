@@ -5,10 +5,14 @@ use super::*;
 /// Segments left behind that are remembered for those who still wait for a frame in them.
 const LEFT_MAX: usize = 64;
 
+/// The longest buffer that is kept for the next frames.
+const BUFFER_MAX: usize = 1 << 20;
+
 /// Something to append.
 pub(crate) enum Want<'a> {
-    /// An edit: its transaction, the payload it encodes to, and the revision that it insists on.
-    Edit { transaction: &'a Transaction, payload: Arc<[u8]>, expected: Option<u64> },
+    /// An edit: its transaction, the payload it encodes to, and the revision that it insists on. Without a transaction the
+    /// payload is a plain set.
+    Edit { transaction: Option<&'a Transaction>, payload: Arc<[u8]>, expected: Option<u64> },
     /// What follows from the newest version, looked at under the lock; `None`: nothing.
     Computed(Compute<'a>),
 }
@@ -56,6 +60,10 @@ impl Drop for Batch<'_> {
             // What lies between is read again when somebody catches up.
             self.tail.applied = self.tail.kept.clone();
         }
+        if self.bytes.capacity() <= BUFFER_MAX {
+            self.bytes.clear();
+            self.tail.buffer = std::mem::take(&mut self.bytes);
+        }
     }
 }
 
@@ -90,7 +98,8 @@ impl Log {
                 self.catch_up(tail, guard)?;
             }
             let durable = self.locks.watermark.durable().sequence;
-            let mut batch = Batch { bytes: Vec::new(), tail: &mut *tail, durable, stays: false };
+            let bytes = std::mem::take(&mut tail.buffer);
+            let mut batch = Batch { bytes, tail: &mut *tail, durable, stays: false };
             for request in requests.iter_mut() {
                 request.outcome = Some(batch.judge(&mut request.want));
             }
@@ -326,7 +335,8 @@ impl Batch<'_> {
         let computed;
         let (transaction, payload): (_, Arc<[u8]>) = match want {
             Want::Edit { transaction, payload, expected } => {
-                let used = transaction.key.as_ref().and_then(|key| self.tail.applied.keys.get(key));
+                let key = transaction.as_ref().and_then(|transaction| transaction.key.as_ref());
+                let used = key.and_then(|key| self.tail.applied.keys.get(key));
                 if let Some(used) = used.filter(|_| !planted(Bug::KeyForgotten)) {
                     let (revision, results) = (used.revision, used.results.to_vec());
                     return Ok(self.answer(revision, results, true));
@@ -336,7 +346,10 @@ impl Batch<'_> {
                 {
                     return Err(Error::Revision { expected, found });
                 }
-                (*transaction, payload.clone())
+                match transaction {
+                    Some(transaction) => (*transaction, payload.clone()),
+                    None => return self.judge_plain_set(payload.clone()),
+                }
             }
             Want::Computed(compute) => match compute(&self.tail.applied)? {
                 None => return Ok(self.answer(self.tail.applied.revision(), Vec::new(), false)),
@@ -360,6 +373,21 @@ impl Batch<'_> {
         }
         self.push(FrameKind::Edit, &payload);
         Ok(self.written(payload, applied.results))
+    }
+
+    fn judge_plain_set(&mut self, payload: Arc<[u8]>) -> Result<Appended, Error> {
+        let changed = match self.tail.applied.edit_plainly(&payload) {
+            Some(changed) => changed,
+            None => {
+                let transaction = Transaction::decode_unsigned(&payload).expect("it was encoded a moment ago");
+                self.tail.applied.edit(&transaction)?.changed
+            }
+        };
+        if !changed {
+            return Ok(self.answer(self.tail.applied.revision(), vec![None], false));
+        }
+        self.push(FrameKind::Edit, &payload);
+        Ok(self.written(payload, vec![None]))
     }
 
     /// Encode a frame whose effect `version` has already, and move the cursor behind it.

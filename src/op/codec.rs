@@ -38,6 +38,8 @@ use crate::value::{Map, Number, Value};
 
 /// The layout that is written.
 const VERSION: u8 = 1;
+/// Bytes to make room for before each op is written.
+const OP_GUESSED: usize = 128;
 /// Ends every payload: one cut short and padded with zeros cannot pass for a whole one.
 const TERMINATOR: u8 = 1;
 
@@ -57,13 +59,23 @@ pub(crate) enum DecodeError {
 impl Transaction {
     /// Appends the payload to `out`. A refusal leaves `out` as it was.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        self.encode_signed(self.time, &Signature::new(&self.origin), out)
+    }
+
+    /// Appends the payload with another time and origin.
+    pub(crate) fn encode_signed(&self, time: u64, origin: &Signature, out: &mut Vec<u8>) -> Result<(), Refusal> {
         // Whatever could not be read back is refused here, with a path to name.
         let own = self.base.iter().flat_map(|base| &base.own);
         self.ops.iter().chain(own).try_for_each(Op::fits)?;
         self.key.as_deref().map_or(Ok(()), key_fits)?;
         let start = out.len();
+        out.reserve(origin.0.len() + OP_GUESSED * (self.ops.len() + 1));
         out.push(VERSION);
-        encode(self, out);
+        encode(&time, out);
+        out.extend_from_slice(&origin.0);
+        encode(&self.key, out);
+        encode(&self.base, out);
+        encode(&self.ops, out);
         out.push(TERMINATOR);
         let len = out.len() - start;
         if len > RECORD_MAX {
@@ -75,16 +87,34 @@ impl Transaction {
 
     /// Reads a payload back.
     pub(crate) fn decode(payload: &[u8]) -> Result<Transaction, DecodeError> {
-        decode(body_of(payload)?)
+        decode_whole(body_of(payload)?, |from| {
+            let (time, origin) = (Wire::take(from)?, Wire::take(from)?);
+            Ok(Transaction { time, origin, ..Transaction::take_unsigned(from)? })
+        })
     }
 
     /// Reads a payload back without its time and origin: what happened, not who did it when.
     pub(crate) fn decode_unsigned(payload: &[u8]) -> Result<Transaction, DecodeError> {
         decode_whole(body_of(payload)?, |from| {
             skip_signature(from)?;
-            let (key, base) = (Wire::take(from)?, Wire::take(from)?);
-            Ok(Transaction { key, base, ops: Wire::take(from)?, ..Transaction::default() })
+            Transaction::take_unsigned(from)
         })
+    }
+
+    fn take_unsigned(from: &mut Input<'_>) -> Result<Transaction, Fault> {
+        let (key, base) = (Wire::take(from)?, Wire::take(from)?);
+        Ok(Transaction { key, base, ops: Wire::take(from)?, ..Transaction::default() })
+    }
+}
+
+/// An origin as it is written, for those who write it again and again.
+pub(crate) struct Signature(Vec<u8>);
+
+impl Signature {
+    pub(crate) fn new(origin: &Origin) -> Signature {
+        let mut bytes = Vec::new();
+        encode(origin, &mut bytes);
+        Signature(bytes)
     }
 }
 
@@ -108,6 +138,16 @@ fn skip_origin(from: &mut Input<'_>) -> Result<(), Fault> {
     u32::take(from)?;
     take_text(from)?;
     OriginKind::take(from).map(drop)
+}
+
+impl Transaction {
+    /// Whether its payload is a [`PlainSet`].
+    pub(crate) fn is_plain_set(&self) -> bool {
+        let ([Op::Set { path, value }], None, None) = (&*self.ops, &self.key, &self.base) else { return false };
+        let is_short = |key: &str| key.len() <= ONE_BYTE_MAX.into();
+        let keys = path.segments().iter().all(|segment| segment.as_key().is_some_and(is_short));
+        keys && path.len() <= PLAIN_DEPTH && !matches!(value, Value::Array(_) | Value::Object(_))
+    }
 }
 
 /// A transaction that sets one scalar at a few short keys and does nothing else, as most do. Nothing is built of it: path
@@ -339,7 +379,6 @@ macro_rules! fields {
 
 pub(crate) use fields;
 
-fields!(Transaction { time, origin, key, base, ops });
 fields!(Origin { program, pid, host, kind });
 fields!(Base { text, against, revision, own, conflicts });
 

@@ -122,14 +122,20 @@ pub(super) fn sole<'a, 'k>(
     })
 }
 
-/// Does an op that sets a value where one is, if nothing needs to be copied for it; also says where, and what was there
-/// if that was another one.
-pub(super) fn replace<'a>(root: &mut Value, op: &'a Op) -> Result<Option<(&'a Path, Done, Option<Value>)>, Refusal> {
+/// A value set in the place of another.
+pub(super) struct Replaced<'a> {
+    pub path: &'a Path,
+    /// `None`: the same was there.
+    pub old: Option<Value>,
+}
+
+/// Does an op that sets a value where one is, if nothing needs to be copied for it.
+pub(super) fn replace<'a>(root: &mut Value, op: &'a Op) -> Result<Option<Replaced<'a>>, Refusal> {
     let Op::Set { path, value } = op else { return Ok(None) };
     op.fits()?;
     let Some(place) = sole(root, path.segments().iter().map(Segment::as_key)) else { return Ok(None) };
     let old = (place != value).then(|| std::mem::replace(place, value.clone()));
-    Ok(Some((path, Done { changed: old.is_some(), result: None }, old)))
+    Ok(Some(Replaced { path, old }))
 }
 
 /// Sets a scalar where a scalar or nothing is, through objects, or gives it back.

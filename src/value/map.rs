@@ -155,7 +155,7 @@ impl<V> OrderedMap<V> {
 
     fn entry(&self, key: &str) -> Option<&Entry<V>> {
         if self.index.is_empty() {
-            return self.order.iter().find(|entry| &*entry.key == key);
+            return self.order.find(|entry| &*entry.key == key);
         }
         self.entry_hashed(key, hash(key))
     }
@@ -176,8 +176,8 @@ impl<V> OrderedMap<V> {
     /// shares it or that cannot be told at once.
     pub(crate) fn sole_mut(&mut self, key: &str) -> Option<&mut V> {
         let entry = if self.index.is_empty() {
-            let at = self.order.iter().position(|entry| &*entry.key == key)?;
-            self.order.sole_mut(At(at))?
+            let label = self.entry(key)?.label;
+            self.order.sole_mut(By::key(label))?
         } else {
             let label = self.slot(hash(key), 0)?.label;
             self.order.sole_mut(By::key(label))?

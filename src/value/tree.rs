@@ -226,6 +226,11 @@ impl<T: Item> Tree<T> {
         }
     }
 
+    /// The first item that is sought, looked for one by one.
+    pub fn find(&self, is_it: impl Fn(&T) -> bool) -> Option<&T> {
+        self.root.as_ref()?.find(&is_it)
+    }
+
     pub fn first(&self) -> Option<&T> {
         self.root.as_ref().map(|root| root.first())
     }
@@ -389,6 +394,13 @@ impl<T: Item> Node<T> {
         match self {
             Node::Leaf(_) => 0,
             Node::Branch(children) => 1 + children[0].node.height(),
+        }
+    }
+
+    fn find(&self, is_it: &impl Fn(&T) -> bool) -> Option<&T> {
+        match self {
+            Node::Leaf(items) => items.iter().find(|item| is_it(item)),
+            Node::Branch(children) => children.iter().find_map(|child| child.node.find(is_it)),
         }
     }
 

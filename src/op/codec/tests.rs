@@ -175,7 +175,9 @@ fn a_set_of_a_scalar_at_keys_is_read_as_a_plain_set() {
     for other in
         [nested, Op::set("a[0]", 1), Op::remove("a"), Op::set("a.b.c.d.e.f.g.h.i", 1), Op::set("x".repeat(251), 1)]
     {
-        assert!(PlainSet::read(&encoded(&other.into()), &[]).is_none());
+        let other = Transaction::from(other);
+        assert!(PlainSet::read(&encoded(&other), &[]).is_none());
+        assert!(!other.is_plain_set());
     }
     assert!(PlainSet::read(&encoded(&Transaction::new().set("a", 1).idempotent("k")), &[]).is_none());
 }
@@ -206,6 +208,7 @@ proptest! {
         other in arbitrary::transaction().prop_map(|transaction| transaction.origin),
     ) {
         let mut bytes = encoded(&transaction);
+        prop_assert_eq!(PlainSet::read(&bytes, &[]).is_some(), transaction.is_plain_set());
         for (at, byte) in damage {
             *at.get_mut(&mut bytes) = byte;
         }
