@@ -142,10 +142,8 @@ impl Drop for Lead<'_> {
     /// Somebody whose edit waits goes on; where nobody does, whoever comes next.
     fn drop(&mut self) {
         let mut waiting = self.0.waiting();
-        if waiting.helpers == 0
-            && waiting.sleepers > 0
-            && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned()
-        {
+        let is_looked_for = waiting.helpers == 0 && waiting.sleepers > 0;
+        if is_looked_for && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned() {
             next.sleeps.store(false, Relaxed);
             waiting.sleepers -= 1;
             drop(waiting);
@@ -159,6 +157,7 @@ impl Drop for Lead<'_> {
         if is_awaited {
             self.0.free.notify_one();
         }
+        debug_assert!(!is_looked_for, "who is counted as asleep and does not wait has every leader look for nobody");
     }
 }
 
