@@ -3,8 +3,6 @@
 //! A crash between any two steps leaves a journal that opens. Nothing is removed before the directory that holds what
 //! replaces it has been synced.
 
-use std::sync::Arc;
-
 use crate::error::Error;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Log, ZEROS_FIRST};
@@ -126,10 +124,15 @@ fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
     Err(Error::NoSuchRevision { revision, oldest, newest: log.published()?.revision() })
 }
 
-/// The text that the config file showed when the newest intact snapshot was written.
-pub(crate) fn last_shown(log: &Log) -> Result<Option<Arc<str>>, Error> {
-    let evidence = gather(log)?;
-    Ok(evidence.snapshots.into_iter().find_map(|(_, snapshot, _)| snapshot.ok()?.shown))
+/// The text that the config file showed when the newest intact snapshot that has one was written. Under the maintenance
+/// lock, where nobody removes one.
+pub(crate) fn last_shown(log: &Log) -> Result<Option<String>, Error> {
+    for revision in revisions(log)? {
+        if let Ok(Some(text)) = snapshot::shown(&read(log, revision)?) {
+            return Ok(Some(text.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// The newest intact snapshot, and its length.
@@ -152,10 +155,14 @@ fn revisions(log: &Log) -> Result<Vec<u64>, Error> {
 
 /// The header of a snapshot whose every byte checks, and its length.
 fn intact(log: &Log, revision: u64) -> Result<Option<(snapshot::Header, u64)>, Error> {
+    let bytes = read(log, revision)?;
+    Ok(snapshot::check(&bytes).ok().map(|header| (header, bytes.len() as u64)))
+}
+
+fn read(log: &Log, revision: u64) -> Result<Vec<u8>, Error> {
     let path = log.dir.join(snapshot::name(revision));
     let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
-    let bytes = storage::read_all(&*file).map_err(Error::io("read", &path))?;
-    Ok(snapshot::check(&bytes).ok().map(|header| (header, bytes.len() as u64)))
+    storage::read_all(&*file).map_err(Error::io("read", &path))
 }
 
 /// Remove what the older of the newest two snapshots covers.

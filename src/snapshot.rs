@@ -5,7 +5,6 @@
 //! is synced; the older one stays until a third comes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
@@ -51,16 +50,15 @@ pub(crate) enum SnapshotFault {
     Newer { version: u32, features: u64 },
 }
 
-/// The body. Fields are never changed within a format version.
+/// The body. Fields are never changed within a format version. Behind them is what the config file showed when the
+/// snapshot was written, a text as long as all else, or that it is not known.
 struct Body {
     state: Value,
     texts: Vec<BodyText>,
     keys: Vec<BodyKey>,
     showing: Option<BodyShowing>,
-    /// What the config file showed when the snapshot was written.
-    shown: Option<String>,
 }
-codec::fields!(Body { state, texts, keys, showing, shown });
+codec::fields!(Body { state, texts, keys, showing });
 
 struct BodyText {
     hash: TextHash,
@@ -108,7 +106,6 @@ impl Wire for How {
 pub(crate) struct Snapshot {
     pub header: Header,
     pub version: Version,
-    pub shown: Option<Arc<str>>,
 }
 
 /// The name of a snapshot's file.
@@ -204,10 +201,10 @@ pub(crate) fn encode(
             .showing
             .as_ref()
             .map(|showing| BodyShowing { name: showing.name.to_string(), how: showing.how }),
-        shown: shown.map(str::to_owned),
     };
     let mut bytes = vec![0; HEADER_LEN];
     codec::encode(&body, &mut bytes);
+    codec::encode_text(shown, &mut bytes);
     let header = Header {
         store,
         revision: version.revision(),
@@ -235,8 +232,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Header, SnapshotFault> {
 
 /// The snapshot in a file's bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
-    let header = check(bytes)?;
-    let body: Body = codec::decode(&bytes[HEADER_LEN..]).map_err(|_| SnapshotFault::Body(header))?;
+    let (header, body, _) = read(bytes)?;
     let state = State::new(body.state);
     let texts = body.texts.into_iter().map(|text| KnownText {
         hash: text.hash,
@@ -255,7 +251,21 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
         keys,
         showing: body.showing.map(|showing| Showing { name: showing.name.into(), how: showing.how }),
     };
-    Ok(Snapshot { header, version, shown: body.shown.map(Into::into) })
+    Ok(Snapshot { header, version })
+}
+
+/// The text that the config file showed when a snapshot was written, if its file's bytes hold one.
+pub(crate) fn shown(bytes: &[u8]) -> Result<Option<&str>, SnapshotFault> {
+    read(bytes).map(|(_, _, shown)| shown)
+}
+
+fn read(bytes: &[u8]) -> Result<(Header, Body, Option<&str>), SnapshotFault> {
+    let header = check(bytes)?;
+    let unreadable = |_| SnapshotFault::Body(header);
+    let mut rest = &bytes[HEADER_LEN..];
+    let body = codec::decode_next(&mut rest).map_err(unreadable)?;
+    let shown = codec::decode_text(rest).map_err(unreadable)?;
+    Ok((header, body, shown))
 }
 
 /// Write a snapshot's bytes under its name, durably.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, StatxAttributes, StatxFlags, Uid, XattrFlags};
@@ -141,7 +142,7 @@ impl Storage for Os {
     }
 
     fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
+        thread::sleep(time);
     }
 
     fn default_mode(&self) -> u32 {
@@ -186,7 +187,7 @@ impl Drop for OsFile {
 
 impl File for OsFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buf, offset)
+        if buf.len() < LARGE_READ { self.file.read_at(buf, offset) } else { read_by_two(&self.file, buf, offset) }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -363,6 +364,25 @@ mod xattr {
     }
 }
 
+/// A read at least so large is worth a thread.
+const LARGE_READ: usize = 4 << 20;
+
+/// One half each. What a large read of cached bytes takes is not the copying but that the memory is new: the system has
+/// to give it page by page.
+fn read_by_two(file: &fs::File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    let (first, second) = buf.split_at_mut((buf.len() / 2).next_multiple_of(4096));
+    let (half, middle) = (first.len(), offset + first.len() as u64);
+    let (done, more) = thread::scope(|scope| {
+        let helper = thread::Builder::new().spawn_scoped(scope, || file.read_at(second, middle));
+        (file.read_at(first, offset), helper.map(thread::ScopedJoinHandle::join))
+    });
+    match (done?, more) {
+        // Whatever kept the second half from being read shows when it is asked for again.
+        (done, Ok(Ok(Ok(more)))) if done == half => Ok(done + more),
+        (done, _) => Ok(done),
+    }
+}
+
 /// `fcntl` with an integer argument.
 fn lease_number(lease: Lease) -> i32 {
     match lease {
@@ -409,7 +429,7 @@ impl Page for OsPage {
             if self.words()[word].load(SeqCst) as u32 != seen {
                 return;
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         // Woken, changed, timed out or interrupted: the caller looks again in every case.
         let _ = futex::wait(self.low_half(word), futex::Flags::empty(), seen, Some(&timeout));
@@ -442,5 +462,28 @@ fn stat_of(found: &fs::Metadata) -> Stat {
         links: found.nlink(),
         modified_ns: nanoseconds(found.mtime(), found.mtime_nsec()),
         changed_ns: nanoseconds(found.ctime(), found.ctime_nsec()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::storage;
+
+    #[test]
+    fn a_large_read_gives_what_is_there_and_says_how_much() {
+        let bytes: Vec<u8> = (0..LARGE_READ as u32 * 3 / 4).flat_map(|n| n.to_le_bytes()).collect();
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let file = OsFile { file, kind: Kind::File, locked: AtomicBool::new(false) };
+        // All of it, more than there is by a little, by more than half, and from the middle on.
+        let len = bytes.len();
+        for (offset, wanted) in [(0, len), (0, len + 1), (0, 2 * len), (0, 3 * len), (len / 2 - 1, len), (len, len)] {
+            let mut buf = vec![0; wanted];
+            let done = storage::read_full(&file, &mut buf, offset as u64).unwrap();
+            assert!(buf[..done] == bytes[offset..], "{wanted} bytes from {offset} on");
+            assert!(file.read_at(&mut buf, offset as u64).unwrap() <= done);
+        }
     }
 }
