@@ -476,7 +476,7 @@ mod tests {
         let bytes: Vec<u8> = (0..LARGE_READ as u32 * 3 / 4).flat_map(|n| n.to_le_bytes()).collect();
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&bytes, 0).unwrap();
-        let file = OsFile { file, kind: Kind::File, locked: AtomicBool::new(false) };
+        let file = OsFile { file, kind: Kind::File, listed: AtomicBool::new(false) };
         // All of it, more than there is by a little, by more than half, and from the middle on.
         let len = bytes.len();
         for (offset, wanted) in [(0, len), (0, len + 1), (0, 2 * len), (0, 3 * len), (len / 2 - 1, len), (len, len)] {
