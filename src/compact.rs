@@ -3,8 +3,6 @@
 //! A crash between any two steps leaves a journal that opens. Nothing is removed before the directory that holds what
 //! replaces it has been synced.
 
-use std::sync::Arc;
-
 use crate::error::Error;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Log, ZEROS_FIRST};
@@ -60,15 +58,20 @@ pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'
 
 /// Whether the log has outgrown its snapshot.
 pub(crate) fn is_due(log: &Log) -> Result<bool, Error> {
-    let Some(newest) = revisions(log)?.into_iter().next() else { return Ok(false) };
+    let names = log.storage.list(&log.dir).map_err(Error::io("list", &log.dir))?;
+    let names = || names.iter().filter_map(|name| name.to_str());
+    let Some(newest) = names().filter_map(snapshot::revision_in).max() else { return Ok(false) };
     // Asked often: the header must do.
     let path = log.dir.join(snapshot::name(newest));
     let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
     let snapshot_bytes = file.stat().map_err(Error::io("look at", &path))?.len;
     let bytes = storage::read_range(&*file, 0, snapshot::HEADER_LEN).map_err(Error::io("read", &path))?;
     let Ok(header) = snapshot::Header::decode(&bytes) else { return Ok(true) };
-    let since =
-        log.segments()?.iter().filter(|(number, _)| *number >= header.next_segment).map(|(_, len)| len).sum::<u64>();
+    let mut since = 0;
+    for number in names().filter_map(segment::number_in).filter(|number| *number >= header.next_segment) {
+        let path = log.dir.join(segment::name(number));
+        since += log.storage.stat(&path).map_err(Error::io("look at", &path))?.len;
+    }
     Ok(since > LOG_MIN.max(snapshot_bytes))
 }
 
@@ -124,10 +127,15 @@ fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
     Err(Error::NoSuchRevision { revision, oldest, newest: log.published()?.revision() })
 }
 
-/// The text that the config file showed when the newest intact snapshot was written.
-pub(crate) fn last_shown(log: &Log) -> Result<Option<Arc<str>>, Error> {
-    let evidence = gather(log)?;
-    Ok(evidence.snapshots.into_iter().find_map(|(_, snapshot, _)| snapshot.ok()?.shown))
+/// The text that the config file showed when the newest intact snapshot that has one was written. Under the maintenance
+/// lock, where nobody removes one.
+pub(crate) fn last_shown(log: &Log) -> Result<Option<String>, Error> {
+    for revision in revisions(log)? {
+        if let Ok(Some(text)) = snapshot::shown(&read(log, revision)?) {
+            return Ok(Some(text.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// The newest snapshot and its length, if it is intact and covers everything up to this version.
@@ -150,6 +158,12 @@ fn intact(log: &Log, revision: u64) -> Result<Option<(snapshot::Header, u64)>, E
     let path = log.dir.join(snapshot::name(revision));
     let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
     snapshot::check_file(&*file).map_err(Error::io("read", &path))
+}
+
+fn read(log: &Log, revision: u64) -> Result<Vec<u8>, Error> {
+    let path = log.dir.join(snapshot::name(revision));
+    let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
+    storage::read_all(&*file).map_err(Error::io("read", &path))
 }
 
 /// Remove what the older of the newest two snapshots covers.

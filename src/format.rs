@@ -134,7 +134,7 @@ mod tests {
         assert_eq!((read.header.revision, read.header.sequence, read.header.next_segment), (2, 4, 2));
         assert_eq!(read.version.state.root(), version.state.root());
         assert_eq!(read.version.keys.get("job-7"), version.keys.get("job-7"));
-        assert_eq!(read.shown.as_deref(), Some(&*first_text()));
+        assert_eq!(snapshot::shown(&shown), Ok(Some(&*first_text())));
     }
 
     #[test]

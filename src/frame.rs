@@ -153,7 +153,11 @@ pub(crate) fn payload_len(bytes: &[u8], seed: &Seed) -> Result<usize, Fault> {
 
 /// The frame at the start of `bytes`.
 pub(crate) fn decode<'a>(bytes: &'a [u8], seed: &Seed) -> Result<Frame<'a>, Fault> {
-    let len = payload_len(bytes, seed)?;
+    decode_announced(bytes, payload_len(bytes, seed)?, seed)
+}
+
+/// The same, where [`payload_len`] said before that the header checks and how long the payload is.
+pub(crate) fn decode_announced<'a>(bytes: &'a [u8], len: usize, seed: &Seed) -> Result<Frame<'a>, Fault> {
     let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(Fault::Short)?;
     let payload = rest.get(..len).ok_or(Fault::Short)?;
     if seed.checksum(payload) != u32_at(header, 4) && !planted(Bug::PayloadUnchecked) {

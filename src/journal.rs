@@ -25,6 +25,7 @@ use crate::value::Value;
 use crate::version::Version;
 
 mod birth;
+mod file;
 mod keeper;
 mod options;
 mod queue;
@@ -248,6 +249,18 @@ impl Journal {
         self.inner.acknowledge(&slot, settled)
     }
 
+    /// Make an edit after which the journal is closed. Where nothing is in the way, one sync makes the edit durable and lets
+    /// the config file show it, which leaves nothing to do for [`close`](Journal::close).
+    ///
+    /// # Errors
+    /// As [`append_expecting`](Journal::append_expecting).
+    pub fn append_last(&self, edit: impl Into<Transaction>, revision: Option<u64>) -> Result<Ack, Error> {
+        let edit = self.inner.prepare(edit.into(), revision)?;
+        let (slot, _) = self.inner.queue.push(edit);
+        let settled = self.inner.drive_and_then(&slot, || self.inner.show_ahead());
+        self.inner.acknowledge(&slot, settled)
+    }
+
     /// Begin an edit and do not wait. Edits submitted one after the other are applied in that order and share syncs.
     ///
     /// # Errors
@@ -358,8 +371,11 @@ impl Journal {
     /// # Errors
     /// What reading may meet.
     pub fn file_status(&self) -> Result<FileStatus, Error> {
-        let version = self.inner.log.published()?;
-        Ok(self.inner.materialiser(false).look(&version)?.0)
+        let (status, shown) = self.inner.materialiser(false).look(&*self.inner.log.noted()?)?;
+        if shown.is_some() {
+            *self.inner.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        }
+        Ok(status)
     }
 
     /// Where saves that this journal took over overruled what programs had written since, or put back what they had
@@ -373,11 +389,13 @@ impl Journal {
     /// # Errors
     /// As [`materialise`](Journal::materialise). Edits that were acknowledged are safe whatever this says.
     pub fn close(self) -> Result<FileStatus, Error> {
-        self.inner.flush()?;
-        let status = self.inner.materialise(false)?;
-        if let FileStatus::Current { revision } = status {
-            *self.inner.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(revision);
+        self.inner.drain();
+        if let Some(revision) = self.inner.closed_at() {
+            return Ok(FileStatus::Current { revision });
         }
+        self.inner.log.sync_all()?;
+        let status = self.inner.materialise(false)?;
+        self.inner.remember_closed(&status);
         Ok(status)
     }
 
@@ -460,23 +478,14 @@ impl Inner {
         Ok(Edit { payload: payload.into(), transaction, expected })
     }
 
-    /// The columns of the file as it is now; `None` where it has none, or cannot be read just now.
-    fn columns(&self) -> Option<Columns> {
-        if !document::has_columns(&self.config.format) {
-            return None;
-        }
-        let now = self.config.stat().ok()??;
-        let mut known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|(read, _)| *read != now) {
-            let text = self.config.read().ok()??;
-            *known = document::columns(&self.config.format, &text.bytes).map(|columns| (text.stat, columns));
-        }
-        known.as_ref().map(|(_, columns)| columns.clone())
-    }
-
     /// See to it that an edit has its turn; a hand edit that was made before it comes first.
     fn drive(&self, slot: &Slot) -> Settled {
-        self.queue.drive(&self.log, slot, || self.look_for_hand_edit())
+        self.drive_and_then(slot, || ())
+    }
+
+    /// The same, and between the append and the wait for it whatever else is to be done.
+    fn drive_and_then(&self, slot: &Slot, appended: impl Fn()) -> Settled {
+        self.queue.drive(&self.log, slot, || self.look_for_hand_edit(), appended)
     }
 
     fn drive_for_others(&self) -> usize {
@@ -522,79 +531,6 @@ impl Inner {
         Ok(Ack { revision, results, changed: written && !repeated, repeated, held_back })
     }
 
-    /// One cheap look at the config file: a hand edit is noticed before it is appended to.
-    fn look_for_hand_edit(&self) {
-        if planted(Bug::HandEditOvertaken) {
-            return;
-        }
-        // In this order: it ends with what is remembered as shown.
-        let coming = *self.coming.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.config.stat().ok().flatten();
-        let is_coming = now.zip(coming).is_some_and(|(now, coming)| now.is_renamed(&coming));
-        if is_coming || last.map(|last| last.stat) == now {
-            return;
-        }
-        let looked = self.log.published().and_then(|version| self.materialiser(false).look(&version));
-        match looked {
-            // An older hand edit must not beat a newer command: it comes first.
-            Ok((FileStatus::Behind { why: Behind::EditedByHand, .. }, _)) => {
-                if let Err(error) = self.materialise(false) {
-                    tracing::warn!(%error, "a hand edit of the config file could not be taken over yet");
-                }
-            }
-            Ok((status, shown)) => self.remember(&status, shown),
-            Err(error) => tracing::debug!(%error, "the config file cannot be looked at"),
-        }
-    }
-
-    /// Whether the file is as it was when it showed an older revision.
-    fn lags(&self, version: &Version) -> bool {
-        let last = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| {
-            last.revision < version.revision() && self.config.stat().ok().flatten() == Some(last.stat)
-        })
-    }
-
-    fn remember(&self, status: &FileStatus, shown: Option<Shown>) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
-        *self.coming.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = match status {
-            FileStatus::Behind { why, .. } if *why != Behind::Pending => Some(why.clone()),
-            _ => None,
-        };
-    }
-
-    fn materialiser(&self, accept: bool) -> Materialiser<'_> {
-        let Inner { log, config, origin, conflicts, coming, .. } = self;
-        Materialiser { log, config, origin, accept, conflicts, coming }
-    }
-
-    fn materialise(&self, accept: bool) -> Result<FileStatus, Error> {
-        let materialiser = self.materialiser(accept);
-        let version = self.log.published()?;
-        let run = || materialiser.run(&self.log.maintenance()?);
-        let done = match () {
-            // Read once, by the run.
-            () if self.lags(&version) => run(),
-            () => materialiser.look(&version).and_then(|looked| match looked.0 {
-                FileStatus::Current { .. } => Ok(looked),
-                FileStatus::Behind { .. } => run(),
-            }),
-        };
-        let (status, shown) = match done {
-            Ok(done) => done,
-            // The edits are safe; only the file lags.
-            Err(error @ (Error::Io { .. } | Error::Locked { .. } | Error::NotApplied(_))) => {
-                let revision = self.log.published()?.revision();
-                (FileStatus::Behind { shows: None, revision, why: Behind::Failed(error.to_string()) }, None)
-            }
-            Err(error) => return Err(error),
-        };
-        self.remember(&status, shown);
-        Ok(status)
-    }
-
     fn compact_if_due(&self) -> Result<(), Error> {
         if !compact::is_due(&self.log)? {
             return Ok(());
@@ -611,8 +547,14 @@ impl Inner {
         Ok(())
     }
 
-    /// Everything submitted so far is appended and durable.
+    /// Everything in the log so far is durable, all that was submitted among it.
     fn flush(&self) -> Result<(), Error> {
+        self.drain();
+        self.log.sync_all()
+    }
+
+    /// Everything submitted so far is appended and durable.
+    fn drain(&self) {
         // Others may go on submitting for ever.
         let mut left = self.queue.len();
         while left > 0 {
@@ -621,7 +563,6 @@ impl Inner {
                 driven => left.saturating_sub(driven),
             };
         }
-        self.log.sync_all()
     }
 
     fn drive_submitted(&self) {
@@ -651,14 +592,6 @@ impl Inner {
         }
     }
 
-    /// Remove what crashes left beside the config file, journals that never got their name among it.
-    fn sweep(&self, accept: bool) -> Result<(), Error> {
-        let guard = self.log.maintenance()?;
-        self.materialiser(accept).sweep(&guard)?;
-        birth::sweep(&*self.log.storage, &self.log.dir, self.config.parent());
-        Ok(())
-    }
-
     /// What the last clone does, and need not do again after [`Journal::close`].
     fn close(&self) -> Result<(), Error> {
         self.signals.stop();
@@ -669,9 +602,9 @@ impl Inner {
                 let _ = keeper.join();
             }
         }
-        // With what was noted of the file: otherwise the next process has to find out again.
-        self.flush()?;
-        if *self.closed.lock().unwrap_or_else(PoisonError::into_inner) != Some(self.log.newest()) {
+        // What was noted of the file rides on the next sync, whoever makes that one.
+        self.drain();
+        if self.closed_at().is_none() {
             self.materialise(false)?;
         }
         // An editor that had a replaced text open may have closed it by now.

@@ -206,6 +206,26 @@ impl Log {
         self.follow(reached)
     }
 
+    /// The newest durable version, and what the log has noted of the config file since. Such a note need not be durable to
+    /// be true, and whoever acts on it writes behind it.
+    pub(crate) fn noted(&self) -> Result<Arc<Version>, Error> {
+        let published = self.published()?;
+        let (segment, end) = (self.current.load_full(), self.locks.watermark.tail());
+        let goes_on = end.is_in(published.segment) && segment.header.number == published.segment;
+        if published.showing.is_none() || !goes_on || planted(Bug::NotedIgnored) {
+            return Ok(published);
+        }
+        let mut noted = (*published).clone();
+        let read = self.replay_frames(&segment, &mut noted, end.sequence)?;
+        let are_notes = read == Stop::Reached && noted.revision() == published.revision();
+        Ok(if are_notes { Arc::new(noted) } else { published })
+    }
+
+    /// Everything in the log that this process has appended or read, durable or not.
+    pub(crate) fn applied(&self) -> Version {
+        self.tail().applied.clone()
+    }
+
     /// Read on to what is durable now.
     fn follow(&self, reached: Reached) -> Result<Arc<Version>, Error> {
         let _following = self.following.lock().unwrap_or_else(PoisonError::into_inner);

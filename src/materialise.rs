@@ -203,7 +203,7 @@ impl Materialiser<'_> {
     pub(crate) fn run(&self, _guard: &MaintenanceGuard<'_>) -> Result<(FileStatus, Option<Shown>), Error> {
         let mut shows = None;
         for _ in 0..COLLISIONS_MAX {
-            let version = self.log.published()?;
+            let version = self.log.noted()?;
             if version.showing.is_some() {
                 if let Some(why) = self.settle(&version)? {
                     return Ok((FileStatus::Behind { shows, revision: version.revision(), why }, None));
@@ -211,18 +211,7 @@ impl Materialiser<'_> {
                 continue;
             }
             match self.attempt(&version, &mut shows)? {
-                Outcome::Done(shown) => {
-                    if shown.revision == version.revision() {
-                        self.log.remember_shown(&version);
-                    }
-                    let revision = self.log.published()?.revision();
-                    let status = if shown.revision >= revision {
-                        FileStatus::Current { revision }
-                    } else {
-                        FileStatus::Behind { shows: Some(shown.revision), revision, why: Behind::Pending }
-                    };
-                    return Ok((status, Some(shown)));
-                }
+                Outcome::Done(shown) => return Ok((self.status_of(&version, shown)?, Some(shown))),
                 Outcome::Behind(why) => {
                     let revision = version.revision();
                     return Ok((FileStatus::Behind { shows, revision, why }, None));
@@ -232,6 +221,35 @@ impl Materialiser<'_> {
         }
         let revision = self.log.published()?.revision();
         Ok((FileStatus::Behind { shows, revision, why: Behind::InUse }, None))
+    }
+
+    /// Make the file show what is in the log and need not be durable yet: it is by the time that the file shows it, by the
+    /// sync of the note that comes before. `None`: something is in the way, for which there is time once the edits are safe.
+    pub(crate) fn run_ahead(&self, _guard: &MaintenanceGuard<'_>) -> Result<Option<(FileStatus, Shown)>, Error> {
+        let version = self.log.applied();
+        let Seen::Text(old) = self.config.read_settled(Duration::ZERO)? else { return Ok(None) };
+        let old_hash = hash_text(&self.log.store, &old.bytes);
+        let lags = version.known(&old_hash).is_some_and(|known| known.stands_for.revision() < version.revision());
+        if !lags || version.showing.is_some() {
+            return Ok(None);
+        }
+        match self.show(&version, old, old_hash)? {
+            Outcome::Done(shown) => Ok(Some((self.status_of(&version, shown)?, shown))),
+            Outcome::Behind(_) | Outcome::Again => Ok(None),
+        }
+    }
+
+    /// How things stand now that the file shows something, `version` or what was there already.
+    fn status_of(&self, version: &Version, shown: Shown) -> Result<FileStatus, Error> {
+        if shown.revision == version.revision() {
+            self.log.remember_shown(version);
+        }
+        let revision = self.log.published()?.revision();
+        Ok(if shown.revision >= revision {
+            FileStatus::Current { revision }
+        } else {
+            FileStatus::Behind { shows: Some(shown.revision), revision, why: Behind::Pending }
+        })
     }
 
     fn attempt(&self, version: &Version, shows: &mut Option<u64>) -> Result<Outcome, Error> {
@@ -246,6 +264,11 @@ impl Materialiser<'_> {
         if known.stands_for.revision() >= version.revision() {
             return Ok(Outcome::Done(Shown { stat: old.stat, revision: known.stands_for.revision() }));
         }
+        self.show(version, old, old_hash)
+    }
+
+    /// Put the text for a version in the place of one that stands for an older revision.
+    fn show(&self, version: &Version, old: Text, old_hash: TextHash) -> Result<Outcome, Error> {
         let new = match document::patch(&self.config.format, &old.bytes, version.state.root()) {
             Ok(new) => new,
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
@@ -374,9 +397,11 @@ impl Materialiser<'_> {
         let new = self.text_of_new_file(version)?;
         let side = self.write_beside(&new, None)?;
         let note = Note::Showing { old: None, new: side.hash, revision: version.revision(), name: side.name.clone() };
-        self.note(note)?;
+        if !self.announce(note, &side.name)? {
+            return Ok(Outcome::Again);
+        }
         let (from, to) = (self.beside(&side.name), &self.config.path);
-        self.announce(&side);
+        self.foretell(&side);
         match self.log.storage.rename(&from, to, Rename::Keep) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -439,7 +464,7 @@ impl Materialiser<'_> {
     pub(crate) fn sweep(&self, _guard: &MaintenanceGuard<'_>) -> Result<(), Error> {
         let storage = &*self.log.storage;
         let parent = self.config.parent();
-        let version = self.log.published()?;
+        let version = self.log.noted()?;
         if self.settle(&version)?.is_none() {
             self.sweep_texts()?;
         }
@@ -472,6 +497,16 @@ impl Materialiser<'_> {
     fn note(&self, note: Note) -> Result<(), Error> {
         self.append_note(note)?;
         self.log.sync_all()
+    }
+
+    /// Note what is about to happen to the file, and see the note durable, with every edit before it. `false`: the note was
+    /// lost with a segment that failed, and perhaps edits were that the new text shows.
+    fn announce(&self, note: Note, name: &str) -> Result<bool, Error> {
+        if planted(Bug::ShownEarly) {
+            return self.append_note(note).map(|()| true);
+        }
+        self.note(note)?;
+        Ok(self.log.published()?.showing.as_ref().is_some_and(|showing| *showing.name == *name))
     }
 }
 

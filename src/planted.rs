@@ -119,6 +119,10 @@ bugs! {
     ExpectedIgnored,
     /// No note tells that the config file is about to show another text.
     NoteLeftOut,
+    /// The config file shows an edit before that is durable.
+    ShownEarly,
+    /// What the log has noted of the config file counts only once it is durable.
+    NotedIgnored,
     /// What comes out of an exchange is not looked at.
     ExchangeUnchecked,
     /// A save that came out of an exchange is not put back.

@@ -15,7 +15,7 @@ use crate::snapshot::{self, Snapshot, SnapshotFault};
 use crate::state::State;
 use crate::storage::{self, File, Open, Storage};
 use crate::value::{OrderedMap, Value};
-use crate::version::Version;
+use crate::version::{Run, Version};
 use crate::watermark::{self, Reached};
 
 pub(crate) mod perform;
@@ -396,6 +396,8 @@ struct Replay<'a> {
     evidence: &'a Evidence,
     look: Look,
     plan: LogPlan,
+    /// What the state of the plan's version does not show yet.
+    run: Run<'a>,
     /// The highest sequence that a snapshot's header or the watermark of this boot calls durable.
     vouched: u64,
     last_revision: u64,
@@ -447,7 +449,7 @@ impl<'a> Replay<'a> {
             last_segment: evidence.segments.last().map_or(0, |found| found.number),
             highest,
         };
-        Replay { evidence, look, plan, vouched, last_revision, visit }
+        Replay { evidence, look, plan, run: Run::default(), vouched, last_revision, visit }
     }
 
     fn run(&mut self) {
@@ -508,7 +510,7 @@ impl<'a> Replay<'a> {
     /// Replay one segment; `false` ends the replay.
     fn replay_segment(
         &mut self,
-        found: &SegmentFound,
+        found: &'a SegmentFound,
         header: &Header,
         successor: Option<Result<u64, HeaderFault>>,
         path: PathBuf,
@@ -564,7 +566,7 @@ impl<'a> Replay<'a> {
         false
     }
 
-    fn replay_frame(&mut self, bytes: &[u8], seed: &Seed) -> Result<(), Fault> {
+    fn replay_frame(&mut self, bytes: &'a [u8], seed: &Seed) -> Result<(), Fault> {
         let plan = &mut self.plan;
         let rest =
             usize::try_from(plan.version.cursor.offset).ok().and_then(|at| bytes.get(at..)).ok_or(Fault::Short)?;
@@ -575,7 +577,7 @@ impl<'a> Replay<'a> {
         let behind = plan.version.cursor.after(&frame)?;
         let edits_before = plan.version.revision();
         (self.visit)(&frame);
-        plan.version.advance(&frame, behind)?;
+        self.run.advance(&mut plan.version, &frame, behind)?;
         plan.records += plan.version.revision() - edits_before;
         plan.highest = (plan.highest.0.max(behind.sequence), plan.highest.1.max(behind.revision));
         // Frames that nobody calls durable are repeated if their segment has to be left.
@@ -619,7 +621,8 @@ impl<'a> Replay<'a> {
     }
 
     fn finish(self) -> LogPlan {
-        let Replay { evidence, mut plan, look, .. } = self;
+        let Replay { evidence, mut plan, mut run, look, .. } = self;
+        run.end(&mut plan.version);
         let next = segment::name(plan.last_segment + 1);
         if plan.damage.is_some() {
             let (keep, highest) = (plan.version.revision(), plan.highest.1.max(plan.version.revision()));

@@ -245,7 +245,8 @@ impl Segment {
                 Err(fault) => return Ok(Stop::Fault(fault)),
             };
             let bytes = window.at(cursor.offset, frame::HEADER_LEN + len)?;
-            let next = frame::decode(bytes, &self.seed).and_then(|frame| Ok((frame, cursor.after(&frame)?)));
+            let next =
+                frame::decode_announced(bytes, len, &self.seed).and_then(|frame| Ok((frame, cursor.after(&frame)?)));
             match next {
                 Ok((frame, behind)) => {
                     visit(&frame, behind)?;

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
@@ -52,16 +51,15 @@ pub(crate) enum SnapshotFault {
     Newer { version: u32, features: u64 },
 }
 
-/// The body. Fields are never changed within a format version.
+/// The body. Fields are never changed within a format version. Behind them is what the config file showed when the
+/// snapshot was written, a text as long as all else, or that it is not known.
 struct Body {
     state: Value,
     texts: Vec<BodyText>,
     keys: Vec<BodyKey>,
     showing: Option<BodyShowing>,
-    /// What the config file showed when the snapshot was written.
-    shown: Option<String>,
 }
-codec::fields!(Body { state, texts, keys, showing, shown });
+codec::fields!(Body { state, texts, keys, showing });
 
 struct BodyText {
     hash: TextHash,
@@ -109,7 +107,6 @@ impl Wire for How {
 pub(crate) struct Snapshot {
     pub header: Header,
     pub version: Version,
-    pub shown: Option<Arc<str>>,
 }
 
 /// The name of a snapshot's file.
@@ -176,6 +173,8 @@ pub(crate) struct Draft {
     /// Its body is not known yet.
     header: Header,
     body: Body,
+    /// What the config file shows, if that is known.
+    shown: Option<String>,
 }
 
 impl Draft {
@@ -213,7 +212,6 @@ impl Draft {
                 .showing
                 .as_ref()
                 .map(|showing| BodyShowing { name: showing.name.to_string(), how: showing.how }),
-            shown,
         };
         let header = Header {
             store,
@@ -225,7 +223,7 @@ impl Draft {
             body_len: 0,
             body_crc: 0,
         };
-        Ok(Draft { header, body })
+        Ok(Draft { header, body, shown })
     }
 
     /// Hand its bytes to `write` piece by piece, each with its place in the file; the header, which knows of them all,
@@ -233,7 +231,7 @@ impl Draft {
     pub(crate) fn emit(&self, write: &mut dyn FnMut(&[u8], u64) -> io::Result<()>) -> io::Result<u64> {
         let mut out = vec![0; HEADER_LEN];
         let (mut at, mut crc, mut written) = (0, crc32fast::Hasher::new(), Ok(()));
-        codec::encode_through(&self.body, &mut out, storage::PIECE, &mut |out| {
+        let mut drain = |out: &mut Vec<u8>| {
             let rest = out.split_off(out.len() - out.len() % storage::PIECE);
             crc.update(if at == 0 { &out[HEADER_LEN..] } else { out });
             if written.is_ok() {
@@ -241,7 +239,9 @@ impl Draft {
             }
             at += out.len() as u64;
             *out = rest;
-        });
+        };
+        codec::encode_through(&self.body, &mut out, storage::PIECE, &mut drain);
+        codec::encode_text(self.shown.as_deref(), &mut out, storage::PIECE, &mut drain);
         written?;
         crc.update(if at == 0 { &out[HEADER_LEN..] } else { &out });
         let len = at + out.len() as u64;
@@ -287,8 +287,7 @@ pub(crate) fn check_file(file: &dyn File) -> io::Result<Option<(Header, u64)>> {
 
 /// The snapshot in a file's bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
-    let header = check(bytes)?;
-    let body: Body = codec::decode(&bytes[HEADER_LEN..]).map_err(|_| SnapshotFault::Body(header))?;
+    let (header, body, _) = read(bytes)?;
     let state = State::new(body.state);
     let texts = body.texts.into_iter().map(|text| KnownText {
         hash: text.hash,
@@ -307,7 +306,21 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
         keys,
         showing: body.showing.map(|showing| Showing { name: showing.name.into(), how: showing.how }),
     };
-    Ok(Snapshot { header, version, shown: body.shown.map(Into::into) })
+    Ok(Snapshot { header, version })
+}
+
+/// The text that the config file showed when a snapshot was written, if its file's bytes hold one.
+pub(crate) fn shown(bytes: &[u8]) -> Result<Option<&str>, SnapshotFault> {
+    read(bytes).map(|(_, _, shown)| shown)
+}
+
+fn read(bytes: &[u8]) -> Result<(Header, Body, Option<&str>), SnapshotFault> {
+    let header = check(bytes)?;
+    let unreadable = |_| SnapshotFault::Body(header);
+    let mut rest = &bytes[HEADER_LEN..];
+    let body = codec::decode_next(&mut rest).map_err(unreadable)?;
+    let shown = codec::decode_text(rest).map_err(unreadable)?;
+    Ok((header, body, shown))
 }
 
 /// Write a snapshot under its name, durably. Gives its path and its length. `has_company`: see [`Outgoing`].

@@ -119,16 +119,10 @@ impl State {
         Some(changed)
     }
 
-    /// Sets a value where one is, at keys, as [`Op::Set`] would. Does nothing and gives the value back where that is not
-    /// done in one step.
-    pub(crate) fn replace(&mut self, keys: &[&str], value: Value) -> Result<(), Value> {
-        match apply::sole(&mut self.root, keys.iter().copied().map(Some)) {
-            Some(old) => {
-                *old = value;
-                Ok(())
-            }
-            None => Err(value),
-        }
+    /// Sets a scalar at keys, as [`Op::Set`] would, if that leads through objects to a scalar or to where nothing is: then
+    /// nothing else in the state is moved, removed or refused for it. Otherwise does nothing and gives the scalar back.
+    pub(crate) fn settle(&mut self, keys: &[&str], scalar: Value) -> Result<(), Value> {
+        apply::settle(&mut self.root, keys, scalar)
     }
 
     /// The ops that make this state into `newer`, the order of keys included.

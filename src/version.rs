@@ -12,6 +12,9 @@ use crate::segment::Cursor;
 use crate::state::{Applied, State};
 use crate::value::{OrderedMap, Value};
 
+mod run;
+pub(crate) use run::Run;
+
 /// How many idempotency keys are remembered: the newest.
 pub(crate) const KEYS_MAX: usize = 10_000;
 /// How many texts may stand in the file at once before the oldest is taken for gone. Two are normal after a crash.
@@ -127,7 +130,7 @@ impl Version {
     pub(crate) fn advance(&mut self, frame: &Frame<'_>, behind: Cursor) -> Result<(), Fault> {
         match frame.fields.kind {
             FrameKind::Edit => {
-                if !self.replace(frame.payload) {
+                if !PlainSet::read(frame.payload, &[]).is_some_and(|set| self.settle(&set)) {
                     let transaction = Transaction::decode_unsigned(frame.payload).map_err(|_| Fault::Content)?;
                     self.edit(&transaction).map_err(|_| Fault::Content)?;
                 }
@@ -138,17 +141,18 @@ impl Version {
         Ok(())
     }
 
-    /// Do what most records do, set one value that is there, without building the record. Whether it was that.
-    fn replace(&mut self, payload: &[u8]) -> bool {
-        PlainSet::read(payload)
-            .is_some_and(|PlainSet { keys, depth, value }| self.state.replace(&keys[..depth], value).is_ok())
+    /// Do what most records do, set one value and leave all others as they are, without building the record. Whether
+    /// it was that.
+    fn settle(&mut self, set: &PlainSet<'_>) -> bool {
+        set.keys().is_some_and(|(keys, depth)| self.state.settle(&keys[..depth], set.value()).is_ok())
     }
 
     /// Apply a plain set that becomes the next revision; returns whether it changes anything. `None`: it is not one, or not
     /// done in one step, and nothing was done.
     pub(crate) fn edit_plainly(&mut self, payload: &[u8]) -> Option<bool> {
-        let PlainSet { keys, depth, value } = PlainSet::read(payload)?;
-        self.state.assign(&keys[..depth], value)
+        let set = PlainSet::read(payload, &[])?;
+        let (keys, depth) = set.keys()?;
+        self.state.assign(&keys[..depth], set.value())
     }
 
     /// Apply a transaction that becomes the next revision; nothing changes if it is refused.

@@ -109,3 +109,18 @@ fn a_column_that_a_table_does_not_have_is_refused_before_it_is_logged() {
     journal.close().unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "id,pair,volume,limit\na,1,5,7\n");
 }
+
+#[test]
+fn thousands_of_edits_in_flight_are_all_applied_in_their_order() {
+    let file = dir("in_flight").join("settings.json");
+    let journal = Journal::open(&file).unwrap();
+    for round in 0..5_u64 {
+        let pending: Vec<_> = (0..3000).map(|_| journal.submit(Op::increment("n", 1)).unwrap()).collect();
+        for (count, pending) in (1..).zip(pending) {
+            // Most of them have company in their write; some are waited for in the middle of it.
+            let ack = pending.wait().unwrap();
+            let n = round * 3000 + count;
+            assert_eq!((ack.revision, &*ack.results), (n, &[Some(n.into())][..]));
+        }
+    }
+}

@@ -142,10 +142,8 @@ impl Drop for Lead<'_> {
     /// Somebody whose edit waits goes on; where nobody does, whoever comes next.
     fn drop(&mut self) {
         let mut waiting = self.0.waiting();
-        if waiting.helpers == 0
-            && waiting.sleepers > 0
-            && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned()
-        {
+        let is_looked_for = waiting.helpers == 0 && waiting.sleepers > 0;
+        if is_looked_for && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned() {
             next.sleeps.store(false, Relaxed);
             waiting.sleepers -= 1;
             drop(waiting);
@@ -159,6 +157,7 @@ impl Drop for Lead<'_> {
         if is_awaited {
             self.0.free.notify_one();
         }
+        debug_assert!(!is_looked_for, "who is counted as asleep and does not wait has every leader look for nobody");
     }
 }
 
@@ -204,8 +203,9 @@ impl Queue {
 
     /// See to it that this edit has its turn and is durable.
     ///
-    /// `before` is called before anything is judged, by whoever appends it.
-    pub(super) fn drive(&self, log: &Log, slot: &Slot, before: impl Fn()) -> Settled {
+    /// If it is this thread that appends it, `before` is called before anything is judged, and `appended` once edits are in
+    /// the log and nobody has waited for them yet.
+    pub(super) fn drive(&self, log: &Log, slot: &Slot, before: impl Fn(), appended: impl Fn()) -> Settled {
         loop {
             if let Some(settled) = slot.taken() {
                 return settled;
@@ -230,7 +230,7 @@ impl Queue {
                 drop(waiting);
                 Lead(self)
             };
-            self.append_batch(log, &before, &mut wakers);
+            self.append_batch(log, &before, &appended, &mut wakers);
             drop(lead);
         }
     }
@@ -247,14 +247,14 @@ impl Queue {
         drop(waiting);
         let mut wakers = Wakers::default();
         let lead = Lead(self);
-        let edits = self.append_batch(log, &before, &mut wakers);
+        let edits = self.append_batch(log, &before, &|| (), &mut wakers);
         drop(lead);
         edits
     }
 
     /// What `before` does is done before all of the batch, and later than any of it was asked for: an edit that is asked for
     /// after a save comes after that save.
-    fn append_batch(&self, log: &Log, before: &impl Fn(), wakers: &mut Wakers) -> usize {
+    fn append_batch(&self, log: &Log, before: &impl Fn(), appended: &impl Fn(), wakers: &mut Wakers) -> usize {
         let mut batch = Batch { slots: self.take_batch(), settled: 0, wakers };
         if batch.slots.is_empty() {
             return 0;
@@ -263,6 +263,9 @@ impl Queue {
         let mut requests: Vec<Request<'_>> =
             batch.slots.iter().map(|slot| Request::new(Want::from(&slot.edit))).collect();
         log.append(&mut requests);
+        if requests.iter().any(|request| matches!(&request.outcome, Some(Ok(done)) if done.written)) {
+            appended();
+        }
         for (slot, request) in batch.slots.iter().zip(requests) {
             let outcome = request.outcome.expect("every request has an outcome");
             let durable = match &outcome {

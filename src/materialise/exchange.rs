@@ -24,11 +24,11 @@ impl Materialiser<'_> {
             revision: version.revision(),
             name: side.name.clone(),
         };
-        if !planted(Bug::NoteLeftOut) {
-            self.note(note)?;
+        if !planted(Bug::NoteLeftOut) && !self.announce(note, &side.name)? {
+            return Ok(Outcome::Again);
         }
         let path = self.beside(&side.name);
-        self.announce(&side);
+        self.foretell(&side);
         // Whoever opens the old text from here on to write into it waits until it is decided where that text is.
         let leased = old.file.try_lease(Lease::Read);
         if matches!(leased, Ok(false)) {
@@ -71,7 +71,7 @@ impl Materialiser<'_> {
     }
 
     /// A new text is about to be the config file: whoever looks at that knows it for ours without reading it.
-    pub(super) fn announce(&self, side: &Beside) {
+    pub(super) fn foretell(&self, side: &Beside) {
         *self.coming.lock().unwrap_or_else(PoisonError::into_inner) = Some(side.stat);
     }
 

@@ -72,7 +72,10 @@ impl Materialiser<'_> {
         let revision = version.revision();
         let hash = hash_text(&self.log.store, new);
         let before = hash_text(&self.log.store, &old);
-        self.note(Note::Rewriting { old: before, new: hash, revision, name: name.clone() })?;
+        if !self.announce(Note::Rewriting { old: before, new: hash, revision, name: name.clone() }, &name)? {
+            self.forget_texts(&name);
+            return Ok(Outcome::Again);
+        }
         self.write_over(&held, &name, old.len(), new)?;
         let stat = held.let_go().map_err(Error::io("look at", path))?;
         self.note(Note::Shown { text: hash, revision })?;

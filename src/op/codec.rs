@@ -130,6 +130,10 @@ fn body_of(payload: &[u8]) -> Result<&[u8], DecodeError> {
 /// Passes over the time and the origin that a transaction begins with.
 fn skip_signature(from: &mut Input<'_>) -> Result<(), Fault> {
     u64::take(from)?;
+    skip_origin(from)
+}
+
+fn skip_origin(from: &mut Input<'_>) -> Result<(), Fault> {
     take_text(from)?;
     u32::take(from)?;
     take_text(from)?;
@@ -140,49 +144,88 @@ impl Transaction {
     /// Whether its payload is a [`PlainSet`].
     pub(crate) fn is_plain_set(&self) -> bool {
         let ([Op::Set { path, value }], None, None) = (&*self.ops, &self.key, &self.base) else { return false };
-        let keys = path.segments().iter().all(|segment| segment.as_key().is_some());
+        let is_short = |key: &str| key.len() <= ONE_BYTE_MAX.into();
+        let keys = path.segments().iter().all(|segment| segment.as_key().is_some_and(is_short));
         keys && path.len() <= PLAIN_DEPTH && !matches!(value, Value::Array(_) | Value::Object(_))
     }
 }
 
-/// A transaction that sets one scalar at a few keys and does nothing else, as most do; its path lies in the payload.
+/// A transaction that sets one scalar at a few short keys and does nothing else, as most do. Nothing is built of it: path
+/// and value are where they lie in the payload, and no other bytes say the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PlainSet<'a> {
-    /// The first `depth` of these.
-    pub keys: [&'a str; PLAIN_DEPTH],
-    pub depth: usize,
-    pub value: Value,
+    /// Who made it.
+    pub origin: &'a [u8],
+    pub path: &'a [u8],
+    pub value: &'a [u8],
 }
 
-const PLAIN_DEPTH: usize = 8;
+/// The most keys of a plain set.
+pub(crate) const PLAIN_DEPTH: usize = 8;
+/// Counts up to here take one byte.
+const ONE_BYTE_MAX: u8 = 250;
 
 impl<'a> PlainSet<'a> {
-    /// `None` for whatever else a payload holds: that is for `decode` to read, or to refuse.
-    pub(crate) fn read(payload: &'a [u8]) -> Option<PlainSet<'a>> {
-        decode_whole(body_of(payload).ok()?, PlainSet::take).ok()
+    /// `None` for whatever else a payload holds: that is for `decode` to read, or to refuse. Of the path's keys it is
+    /// [`keys`](PlainSet::keys) that says whether they are text. `origin` is one that was read before, or nothing: many
+    /// records in a row have the same, which need not be looked at again.
+    pub(crate) fn read(payload: &'a [u8], origin: &[u8]) -> Option<PlainSet<'a>> {
+        decode_whole(body_of(payload).ok()?, |from| PlainSet::take(from, origin)).ok()
     }
 
-    fn take(from: &mut Input<'a>) -> Result<PlainSet<'a>, Fault> {
+    fn take(from: &mut Input<'a>, origin: &[u8]) -> Result<PlainSet<'a>, Fault> {
         const OTHER: Fault = Fault::Other("another transaction than a plain set");
-        skip_signature(from)?;
+        u64::take(from)?;
+        let signed = from.reader().0;
+        match signed.strip_prefix(origin) {
+            Some(rest) if !origin.is_empty() => from.reader().0 = rest,
+            _ => skip_origin(from)?,
+        }
+        let origin = &signed[..signed.len() - from.reader().0.len()];
         // No key, no base, one op: a set.
-        if (u8::take(from)?, u8::take(from)?, u8::take(from)?, u8::take(from)?) != (0, 0, 1, 1) {
-            return Err(OTHER);
-        }
-        let depth = take_count(from)?;
-        let mut keys = [""; PLAIN_DEPTH];
-        for place in keys.get_mut(..depth).ok_or(OTHER)? {
-            if u8::take(from)? != 0 {
-                return Err(OTHER);
-            }
-            *place = take_text(from)?;
-            key_fits(place).map_err(|_| OTHER)?;
-        }
+        let rest = from.reader().0.strip_prefix(&[0, 0, 1, 1]).ok_or(OTHER)?;
+        let value = split_path(rest, |_| Some(())).ok_or(OTHER)?;
+        let path = &rest[..rest.len() - value.len()];
+        from.reader().0 = value;
         // 6 and 7 are containers, which may nest too deep for where they are put.
-        if !matches!(from.reader().0.first(), Some(0..=5)) {
-            return Err(OTHER);
+        match u8::take(from)? {
+            0..=2 => {}
+            number @ (3 | 4) => take_number(number, from).map(drop)?,
+            5 => take_text(from).map(drop)?,
+            _ => return Err(OTHER),
         }
-        Ok(PlainSet { keys, depth, value: Value::take(from)? })
+        Ok(PlainSet { origin, path, value })
     }
+
+    /// The keys of its path, if they are text; of the array those before the depth.
+    pub(crate) fn keys(&self) -> Option<([&'a str; PLAIN_DEPTH], usize)> {
+        let (mut keys, mut depth) = ([""; PLAIN_DEPTH], 0);
+        split_path(self.path, |key| {
+            *keys.get_mut(depth)? = str::from_utf8(key).ok()?;
+            depth += 1;
+            Some(())
+        })?;
+        Some((keys, depth))
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        decode(self.value).expect("the value was passed over as one when the record was read")
+    }
+}
+
+/// What follows the path at the front of `bytes`, each of whose keys is told; `None` if there are many or one is long.
+fn split_path<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8]) -> Option<()>) -> Option<&'a [u8]> {
+    let (&depth, mut rest) = bytes.split_first()?;
+    if usize::from(depth) > PLAIN_DEPTH {
+        return None;
+    }
+    for _ in 0..depth {
+        let [0, len @ ..=ONE_BYTE_MAX, keys @ ..] = rest else { return None };
+        let key;
+        (key, rest) = keys.split_at_checked((*len).into())?;
+        each(key)?;
+    }
+    Some(rest)
 }
 
 /// For measurements from outside.
@@ -199,6 +242,13 @@ impl Transaction {
     }
 }
 
+/// Puts several things.
+macro_rules! put {
+    ($to:expr; $($item:expr),+) => {{$(
+        $item.put($to);
+    )+}};
+}
+
 /// Appends `item` to `out`.
 pub(crate) fn encode(item: &impl Wire, out: &mut Vec<u8>) {
     item.put(&mut EncoderImpl::new(Appending { out, most: usize::MAX, drain: &mut |_| () }, config::standard()));
@@ -207,6 +257,28 @@ pub(crate) fn encode(item: &impl Wire, out: &mut Vec<u8>) {
 /// Appends `item` to `out` bit by bit: whenever there are `most` bytes or more, `drain` takes as many away that fewer are left.
 pub(crate) fn encode_through(item: &impl Wire, out: &mut Vec<u8>, most: usize, drain: &mut dyn FnMut(&mut Vec<u8>)) {
     item.put(&mut EncoderImpl::new(Appending { out, most, drain }, config::standard()));
+}
+
+/// Appends a text that may be missing, as [`encode_through`] does.
+pub(crate) fn encode_text(text: Option<&str>, out: &mut Vec<u8>, most: usize, drain: &mut dyn FnMut(&mut Vec<u8>)) {
+    let to = &mut EncoderImpl::new(Appending { out, most, drain }, config::standard());
+    match text {
+        None => put!(to; 0u8),
+        Some(text) => {
+            put!(to; 1u8);
+            put_bytes(text.as_bytes(), to);
+        }
+    }
+}
+
+/// Reads such a text, which must be all that `bytes` hold, where it lies.
+pub(crate) fn decode_text(bytes: &[u8]) -> Result<Option<&str>, DecodeError> {
+    decode_whole(bytes, |from| take_optional(from, take_text))
+}
+
+/// Reads the `T` that is at the front of `bytes` and leaves the rest.
+pub(crate) fn decode_next<T: Wire>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
+    take_next(bytes, T::take)
 }
 
 /// Reads `bytes`, which must hold one `T` and nothing else.
@@ -311,13 +383,6 @@ macro_rules! native {
     )*};
 }
 native!(u8, u32, u64, i64, bool, [u8; 16]);
-
-/// Puts several things.
-macro_rules! put {
-    ($to:expr; $($item:expr),+) => {{$(
-        $item.put($to);
-    )+}};
-}
 
 /// The fields of a struct, one after the other: one list for both directions.
 macro_rules! fields {
@@ -476,10 +541,16 @@ fn take_number(number: u8, from: &mut Input<'_>) -> Result<Number, Fault> {
     }
 }
 
+/// What room is made for before it is there.
+const ROOM_MAX: usize = 1024;
+
 fn take_map(from: &mut Input<'_>) -> Result<Map, Fault> {
     let count = take_count(from)?;
-    let entry = |_| Ok((Arc::<str>::take(from)?, Value::take(from)?));
-    let map = (0..count).map(entry).collect::<Result<Map, Fault>>()?;
+    let mut entries = Vec::with_capacity(count.min(ROOM_MAX));
+    for _ in 0..count {
+        entries.push((Arc::<str>::take(from)?, Value::take(from)?));
+    }
+    let map = Map::from_iter(entries);
     if map.len() == count { Ok(map) } else { Err(Fault::Other("an object with one key twice")) }
 }
 
@@ -520,11 +591,18 @@ impl<T: Wire> Wire for Option<T> {
     }
 
     fn take(from: &mut Input<'_>) -> Result<Self, Fault> {
-        match u8::take(from)? {
-            0 => Ok(None),
-            1 => T::take(from).map(Some),
-            _ => Err(Fault::Other("neither something nor nothing")),
-        }
+        take_optional(from, T::take)
+    }
+}
+
+fn take_optional<'a, T>(
+    from: &mut Input<'a>,
+    take: impl FnOnce(&mut Input<'a>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    match u8::take(from)? {
+        0 => Ok(None),
+        1 => take(from).map(Some),
+        _ => Err(Fault::Other("neither something nor nothing")),
     }
 }
 

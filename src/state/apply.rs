@@ -138,6 +138,69 @@ pub(super) fn replace<'a>(root: &mut Value, op: &'a Op) -> Result<Option<Replace
     Ok(Some(Replaced { path, old }))
 }
 
+/// Sets a scalar where a scalar or nothing is, through objects, or gives it back.
+pub(super) fn settle(root: &mut Value, keys: &[&str], scalar: Value) -> Result<(), Value> {
+    let Some((last, parents)) = keys.split_last() else { return put(root, scalar) };
+    // Where nothing is shared and the object is there, this is all.
+    if let Some(Value::Object(map)) = sole(root, parents.iter().copied().map(Some)) {
+        if let Some(old) = map.sole_mut(last) {
+            return put(old, scalar);
+        }
+        if !map.contains(last) {
+            map.push(*last, scalar);
+            return Ok(());
+        }
+    }
+    let mut found = &*root;
+    for (depth, key) in keys.iter().enumerate() {
+        let Value::Object(map) = found else { return Err(scalar) };
+        match map.get(key) {
+            Some(child) => found = child,
+            None => {
+                let inner = &keys[depth + 1..];
+                // Of this key `fill` makes an array.
+                if inner.contains(&"-") {
+                    return Err(scalar);
+                }
+                let value = inner.iter().rfold(scalar, |value, key| Value::Object(Map::from_iter([(*key, value)])));
+                if let Value::Object(map) = at_keys(root, &keys[..depth]) {
+                    map.push(*key, value);
+                }
+                return Ok(());
+            }
+        }
+    }
+    match found {
+        Value::Array(_) | Value::Object(_) => Err(scalar),
+        found if *found == scalar => Ok(()),
+        _ => put(at_keys(root, keys), scalar),
+    }
+}
+
+fn put(place: &mut Value, scalar: Value) -> Result<(), Value> {
+    if is_scalar(place) {
+        *place = scalar;
+        Ok(())
+    } else {
+        Err(scalar)
+    }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Array(_) | Value::Object(_))
+}
+
+/// What is at the end of keys that were followed through objects.
+fn at_keys<'a>(root: &'a mut Value, keys: &[&str]) -> &'a mut Value {
+    keys.iter().fold(root, |value, key| {
+        match value {
+            Value::Object(map) => map.get_mut(key),
+            _ => None,
+        }
+        .expect("the keys were followed before")
+    })
+}
+
 fn set(root: &mut Value, path: &Path, value: &Value) -> Result<Done, Refusal> {
     match find(root, path)? {
         Spot::Taken(old) if old == value => return Ok(UNCHANGED),

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, StatxAttributes, StatxFlags, Uid, XattrFlags};
@@ -58,7 +59,7 @@ impl Storage for Os {
         if kind != wanted {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Box::new(OsFile { file, kind, locked: AtomicBool::new(false) }))
+        Ok(Box::new(OsFile { file, kind, listed: AtomicBool::new(false) }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -147,7 +148,7 @@ impl Storage for Os {
     }
 
     fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
+        thread::sleep(time);
     }
 
     fn default_mode(&self) -> u32 {
@@ -176,12 +177,13 @@ impl Storage for Os {
 struct OsFile {
     file: fs::File,
     kind: Kind,
-    locked: AtomicBool,
+    /// It has been locked: a forked child gets another file in its place.
+    listed: AtomicBool,
 }
 
 impl Drop for OsFile {
     fn drop(&mut self) {
-        if *self.locked.get_mut() {
+        if *self.listed.get_mut() {
             // A forked child may hold a copy of this descriptor: closing ours would leave the lock to it.
             let _ = fs2::FileExt::unlock(&self.file);
             fork::forget(self.file.as_raw_fd());
@@ -191,7 +193,7 @@ impl Drop for OsFile {
 
 impl File for OsFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buf, offset)
+        if buf.len() < LARGE_READ { self.file.read_at(buf, offset) } else { read_by_two(&self.file, buf, offset) }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -234,18 +236,17 @@ impl File for OsFile {
     }
 
     fn try_lock(&self, lock: Lock) -> io::Result<bool> {
+        // Before there is a lock: a fork in between would leave one to the child that nobody knows of.
+        if !self.listed.swap(true, Relaxed) {
+            fork::remember(self.file.as_raw_fd());
+        }
         loop {
             let taken = match lock {
                 Lock::Shared => fs2::FileExt::try_lock_shared(&self.file),
                 Lock::Exclusive => fs2::FileExt::try_lock_exclusive(&self.file),
             };
             match taken {
-                Ok(()) => {
-                    if !self.locked.swap(true, std::sync::atomic::Ordering::Relaxed) {
-                        fork::remember(self.file.as_raw_fd());
-                    }
-                    return Ok(true);
-                }
+                Ok(()) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -254,11 +255,7 @@ impl File for OsFile {
     }
 
     fn unlock(&self) -> io::Result<()> {
-        fs2::FileExt::unlock(&self.file)?;
-        if self.locked.swap(false, std::sync::atomic::Ordering::Relaxed) {
-            fork::forget(self.file.as_raw_fd());
-        }
-        Ok(())
+        fs2::FileExt::unlock(&self.file)
     }
 
     fn try_lease(&self, lease: Lease) -> io::Result<bool> {
@@ -359,12 +356,37 @@ mod xattr {
         Ok(found)
     }
 
-    /// The kernel's own limit for a list of names and for a value is 64 KiB.
-    fn sized(call: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
-        let mut bytes = vec![0; 65_536];
-        let len = call(&mut bytes)?;
-        bytes.truncate(len);
-        Ok(bytes)
+    /// Most files have no attributes, or small ones. The kernel's own limit for a list of names and for a value is 64 KiB.
+    fn sized(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+        let read = |room: usize| {
+            let mut bytes = vec![0; room];
+            let len = call(&mut bytes)?;
+            bytes.truncate(len);
+            Ok(bytes)
+        };
+        match read(1024) {
+            Err(Errno::RANGE) => read(65_536),
+            read => read,
+        }
+    }
+}
+
+/// A read at least so large is worth a thread.
+const LARGE_READ: usize = 4 << 20;
+
+/// One half each. What a large read of cached bytes takes is not the copying but that the memory is new: the system has
+/// to give it page by page.
+fn read_by_two(file: &fs::File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    let (first, second) = buf.split_at_mut((buf.len() / 2).next_multiple_of(4096));
+    let (half, middle) = (first.len(), offset + first.len() as u64);
+    let (done, more) = thread::scope(|scope| {
+        let helper = thread::Builder::new().spawn_scoped(scope, || file.read_at(second, middle));
+        (file.read_at(first, offset), helper.map(thread::ScopedJoinHandle::join))
+    });
+    match (done?, more) {
+        // Whatever kept the second half from being read shows when it is asked for again.
+        (done, Ok(Ok(Ok(more)))) if done == half => Ok(done + more),
+        (done, _) => Ok(done),
     }
 }
 
@@ -425,7 +447,7 @@ impl Page for OsPage {
             if self.words()[word].load(SeqCst) as u32 != seen {
                 return;
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         // Woken, changed, timed out or interrupted: the caller looks again in every case.
         let _ = futex::wait(self.low_half(word), futex::Flags::empty(), seen, Some(&timeout));
@@ -458,5 +480,28 @@ fn stat_of(found: &fs::Metadata) -> Stat {
         links: found.nlink(),
         modified_ns: nanoseconds(found.mtime(), found.mtime_nsec()),
         changed_ns: nanoseconds(found.ctime(), found.ctime_nsec()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::storage;
+
+    #[test]
+    fn a_large_read_gives_what_is_there_and_says_how_much() {
+        let bytes: Vec<u8> = (0..LARGE_READ as u32 * 3 / 4).flat_map(|n| n.to_le_bytes()).collect();
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let file = OsFile { file, kind: Kind::File, listed: AtomicBool::new(false) };
+        // All of it, more than there is by a little, by more than half, and from the middle on.
+        let len = bytes.len();
+        for (offset, wanted) in [(0, len), (0, len + 1), (0, 2 * len), (0, 3 * len), (len / 2 - 1, len), (len, len)] {
+            let mut buf = vec![0; wanted];
+            let done = storage::read_full(&file, &mut buf, offset as u64).unwrap();
+            assert!(buf[..done] == bytes[offset..], "{wanted} bytes from {offset} on");
+            assert!(file.read_at(&mut buf, offset as u64).unwrap() <= done);
+        }
     }
 }

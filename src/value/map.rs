@@ -212,6 +212,13 @@ impl<V: Clone> OrderedMap<V> {
         }
     }
 
+    /// Puts the value of a key that is not there last.
+    pub(crate) fn push(&mut self, key: impl Into<Arc<str>>, value: V) {
+        let key = key.into();
+        debug_assert!(!self.contains(&key));
+        self.append(key, value);
+    }
+
     /// Changes the value of a key that is there, or gives the new one back.
     fn replace(&mut self, key: &str, value: V) -> Result<V, V> {
         if !self.index.is_empty() {

@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Compact,
     Materialise,
     Reopen,
+    /// An edit after which the journal is closed; then it is opened again.
+    Last,
 }
 
 /// What reaches the disk together, in bytes: a sector, and less than any disk writes at once. What is less is tried after
@@ -36,8 +38,8 @@ pub(crate) fn chunks(length: usize) -> &'static [usize] {
     }
 }
 
-const STEPS: [Step; 7] =
-    [Step::SetA, Step::SetB, Step::Remove, Step::Batch, Step::Compact, Step::Materialise, Step::Reopen];
+const STEPS: [Step; 8] =
+    [Step::SetA, Step::SetB, Step::Remove, Step::Batch, Step::Compact, Step::Materialise, Step::Reopen, Step::Last];
 
 /// A sequence, by the digits of its steps: `014` is SetA, SetB, Compact. A journal that was just made is `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +126,7 @@ fn take(step: Step, journal: &mut Option<Journal>, process: &Process, truth: &Mu
     // By the revision and not by the step, so that sequences which do the same leave the same.
     let n = snapshot.revision();
     let edit = match step {
-        Step::SetA => Transaction::new().set("a", n),
+        Step::SetA | Step::Last => Transaction::new().set("a", n),
         Step::SetB => Transaction::new().set("b.c", "x".repeat(20)),
         Step::Remove if open_now.get::<Value>("a").unwrap().is_some() => Transaction::new().remove("a"),
         Step::Remove => return,
@@ -148,18 +150,27 @@ fn take(step: Step, journal: &mut Option<Journal>, process: &Process, truth: &Mu
     let changed = next.apply(&edit.ops).unwrap().changed;
     let next = At { revision: n + u64::from(changed), state: next.root().to_string() };
     truth.lock().unwrap().begin(next.clone());
-    let ack = open_now.append(edit).unwrap();
+    let is_last = step == Step::Last;
+    let ack = if is_last { open_now.append_last(edit, None) } else { open_now.append(edit) }.unwrap();
     assert_eq!(ack.revision, next.revision);
     truth.lock().unwrap().acknowledged = next.revision;
+    if is_last {
+        let status = journal.take().map(Journal::close).unwrap().unwrap();
+        assert_eq!(status, FileStatus::Current { revision: next.revision });
+        truth.lock().unwrap().shown = Some(next.revision);
+        *journal = Some(open(process).unwrap());
+    }
 }
 
-/// All sequences of up to so many operations, the shorter ones first.
+/// All sequences of up to so many operations, the shorter ones first. In long ones a last edit comes last: what it leaves
+/// is what to open again leaves.
 pub(crate) fn sequences(length: usize) -> Vec<Sequence> {
     let mut all = vec![Sequence(Vec::new())];
     let mut from = 0;
     for _ in 0..length {
-        let shorter = all[from..].to_vec();
+        let mut shorter = all[from..].to_vec();
         from = all.len();
+        shorter.retain(|sequence| sequence.0.len() < 3 || !sequence.0.contains(&Step::Last));
         all.extend(shorter.into_iter().flat_map(|sequence| {
             STEPS.into_iter().map(move |step| Sequence(sequence.0.iter().copied().chain([step]).collect()))
         }));

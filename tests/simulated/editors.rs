@@ -129,6 +129,17 @@ impl Editor {
     }
 }
 
+/// How a program works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// It goes on from edit to edit.
+    Long,
+    /// One edit, and it ends; then the next one begins.
+    Short,
+}
+
+const LIVES: [Life; 2] = [Life::Long, Life::Short];
+
 struct Scene {
     disk: Disk,
     program: Process,
@@ -155,13 +166,27 @@ impl Scene {
         Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE)
     }
 
-    /// A short life of a program; the rounds whose edits were acknowledged.
-    fn live(&self) -> u64 {
+    /// What a program does; the rounds whose edits were acknowledged.
+    fn live(&self, life: Life) -> u64 {
+        let edit = |round: u64| {
+            Transaction::new().set("a", round).set(format!("added{round}").as_str(), round).push("b", round)
+        };
         let mut acknowledged = 0;
+        if life == Life::Short {
+            for round in 1..=ROUNDS {
+                let Ok(journal) = self.open(&self.program) else { break };
+                if journal.append_last(edit(round), None).is_err() {
+                    break;
+                }
+                acknowledged = round;
+                let _ = journal.close();
+            }
+            return acknowledged;
+        }
         // An editor may be half way through the very first text.
         let Ok(journal) = self.open(&self.program) else { return 0 };
         for round in 1..=ROUNDS {
-            let edit = Transaction::new().set("a", round).set(format!("added{round}").as_str(), round).push("b", round);
+            let edit = edit(round);
             if journal.append(edit).is_err() {
                 break;
             }
@@ -210,13 +235,19 @@ impl Scene {
     }
 }
 
-fn calls() -> u64 {
+fn calls(life: Life) -> u64 {
     let scene = Scene::new(Style::Rename, u64::MAX);
-    scene.live();
+    scene.live(life);
     scene.program.calls()
 }
 
-/// Whether a failing case is to be tried alone: `CFGWAL_EDITOR='Rename 57'`, as the failure names it.
+/// Every moment of every life, and how it is saved then.
+fn moments() -> impl Iterator<Item = (Style, Life, u64)> {
+    let of_life = |style, life| (1..=calls(life)).map(move |at| (style, life, at));
+    STYLES.into_iter().flat_map(move |style| LIVES.into_iter().flat_map(move |life| of_life(style, life)))
+}
+
+/// Whether a failing case is to be tried alone: `CFGWAL_EDITOR='Rename Long 57'`, as the failure names it.
 fn wanted(what: &str) -> bool {
     std::env::var("CFGWAL_EDITOR").map_or(true, |only| what == only)
 }
@@ -224,15 +255,13 @@ fn wanted(what: &str) -> bool {
 #[test]
 fn a_save_between_any_two_calls_is_merged_and_no_line_is_lost() {
     let mut cases = 0;
-    for style in STYLES {
-        for at in 1..=calls() {
-            let what = format!("{style:?} {at}");
-            if wanted(&what) {
-                let scene = Scene::new(style, at);
-                let acknowledged = scene.live();
-                scene.check(acknowledged..=acknowledged, &|| what.clone());
-                cases += 1;
-            }
+    for (style, life, at) in moments() {
+        let what = format!("{style:?} {life:?} {at}");
+        if wanted(&what) {
+            let scene = Scene::new(style, at);
+            let acknowledged = scene.live(life);
+            scene.check(acknowledged..=acknowledged, &|| what.clone());
+            cases += 1;
         }
     }
     println!("{cases} saves between two calls");
@@ -241,18 +270,16 @@ fn a_save_between_any_two_calls_is_merged_and_no_line_is_lost() {
 #[test]
 fn nor_when_the_program_is_killed_right_after_the_save() {
     let mut cases = 0;
-    for style in STYLES {
-        for at in (1..=calls()).step_by(2) {
-            for later in [0, 1, 2, 3, 5, 8, 13] {
-                let what = format!("{style:?} {at} killed {later}");
-                if wanted(&what) {
-                    let scene = Scene::new(style, at);
-                    scene.program.set_plan(FaultPlan::new().kill_in_write(at + later, 9));
-                    let acknowledged = scene.live();
-                    scene.program.kill();
-                    scene.check(acknowledged..=acknowledged + 1, &|| what.clone());
-                    cases += 1;
-                }
+    for (style, life, at) in moments().step_by(2) {
+        for later in [0, 1, 2, 3, 5, 8, 13] {
+            let what = format!("{style:?} {life:?} {at} killed {later}");
+            if wanted(&what) {
+                let scene = Scene::new(style, at);
+                scene.program.set_plan(FaultPlan::new().kill_in_write(at + later, 9));
+                let acknowledged = scene.live(life);
+                scene.program.kill();
+                scene.check(acknowledged..=acknowledged + 1, &|| what.clone());
+                cases += 1;
             }
         }
     }

@@ -66,19 +66,22 @@ enum Scenario {
     Damaged,
     /// Another process edits the same file, without trouble.
     TwoProcesses,
+    /// One short command after the other.
+    Last,
     /// Large records, so that the segment grows.
     Growing,
     /// Nothing but looks.
     Reading,
 }
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 9] = [
     Scenario::Life,
     Scenario::HandEdit,
     Scenario::Rewriting,
     Scenario::Torn,
     Scenario::Damaged,
     Scenario::TwoProcesses,
+    Scenario::Last,
     Scenario::Growing,
     Scenario::Reading,
 ];
@@ -165,6 +168,14 @@ impl Scenario {
                     if let Ok(journal) = &journal {
                         outcomes.set(journal, &format!("a{round}"));
                         let _ = journal.compact();
+                    }
+                }
+            }
+            Scenario::Last => {
+                for key in ["a", "b", "c"] {
+                    if let Ok(journal) = open(process) {
+                        outcomes.0.insert(key.to_owned(), outcome(journal.append_last(Op::set(key, 1), None)));
+                        let _ = journal.close();
                     }
                 }
             }

@@ -480,6 +480,21 @@ fn an_older_hand_edit_does_not_beat_a_newer_edit() {
 }
 
 #[test]
+fn a_text_put_back_by_hand_does_not_beat_a_newer_edit() {
+    let old = "{\n  \"a\": 1,\n  \"b\": 1\n}\n";
+    let (disk, _process, journal, editor) = edited(old);
+    journal.append_last(Transaction::new().set("a", 2).set("b", 2), None).unwrap();
+    assert_eq!(journal.close().unwrap(), FileStatus::Current { revision: 1 });
+    // What the log has noted of the file since is not durable yet, and it is the older text that the person wants.
+    editor.replace_file(FILE, old, true).unwrap();
+    let process = disk.process();
+    let journal = open(&process);
+    journal.append_last(Op::set("a", 3), None).unwrap();
+    journal.close().unwrap();
+    assert_eq!(process.read_file(FILE).unwrap(), b"{\n  \"a\": 3,\n  \"b\": 1\n}\n");
+}
+
+#[test]
 fn an_emptied_file_is_held_back() {
     let (_disk, process, journal, editor) = edited("{\"a\": 1, \"b\": 2, \"c\": 3, \"d\": 4, \"e\": 5}\n");
     editor.replace_file(FILE, "{}\n", true).unwrap();

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use cfgwal::sim::{Call, Disk, FaultPlan, Limits, Process, SyncFault, Times};
-use cfgwal::{Error, FileStatus, Journal, Op, Transaction};
+use cfgwal::{Ack, Error, FileStatus, Journal, Op, Transaction};
 
 use crate::after_crash::{At, FEW, Known, Tally, Truth, boot_if_new, crash_meanwhile, open, timeless_disk};
 use crate::crash_states::on_all_cores;
@@ -24,6 +24,8 @@ enum What {
     Materialise,
     /// Opens the journal once more, and closes that again.
     Open,
+    /// Opens it once more, makes one edit, and closes that again.
+    Last,
 }
 
 /// What happens at a call of the last turn.
@@ -59,13 +61,14 @@ impl fmt::Display for Turns {
             What::Compact => 'c',
             What::Materialise => 'm',
             What::Open => 'o',
+            What::Last => 'l',
         };
         self.0.iter().try_for_each(|(who, what)| write!(out, "{who}{}", letter(*what)))
     }
 }
 
 fn all_turns(most: usize) -> Vec<Turns> {
-    let whats = [What::Edit, What::Compact, What::Materialise, What::Open];
+    let whats = [What::Edit, What::Compact, What::Materialise, What::Open, What::Last];
     let letters = [0, 1].into_iter().flat_map(|who| whats.map(|what| (who, what)));
     let letters: Vec<_> = letters.collect();
     let mut all: Vec<Turns> = vec![Turns(Vec::new())];
@@ -132,18 +135,14 @@ impl World {
     fn act(&self, who: usize, what: What, place: &str) {
         let journal = &self.journals[who];
         let status = match what {
-            What::Edit => {
-                self.counts.lock().unwrap().begun[who] += 1;
-                let outcome = journal.append(Op::increment(KEYS[who], 1));
-                let mut counts = self.counts.lock().unwrap();
-                match outcome {
-                    Ok(_) => counts.acknowledged[who] += 1,
-                    // A dead process cannot be told anything.
-                    Err(Error::NotApplied(_)) if !self.processes[who].is_dead() => counts.begun[who] -= 1,
-                    Err(error) => refuse_to_believe(&error, place),
+            What::Edit => return self.edit(who, place, |edit| journal.append(edit)),
+            What::Last => match open(&self.processes[who]) {
+                Ok(journal) => {
+                    self.edit(who, place, |edit| journal.append_last(edit, None));
+                    journal.close()
                 }
-                return;
-            }
+                Err(error) => Err(error),
+            },
             What::Compact => journal.compact().map(|(_, status)| status),
             What::Materialise => journal.materialise(),
             What::Open => open(&self.processes[who]).and_then(Journal::close),
@@ -154,6 +153,18 @@ impl World {
                 *shown = (*shown).max(Some(revision));
             }
             Ok(FileStatus::Behind { .. }) => {}
+            Err(error) => refuse_to_believe(&error, place),
+        }
+    }
+
+    fn edit(&self, who: usize, place: &str, append: impl FnOnce(Op) -> Result<Ack, Error>) {
+        self.counts.lock().unwrap().begun[who] += 1;
+        let outcome = append(Op::increment(KEYS[who], 1));
+        let mut counts = self.counts.lock().unwrap();
+        match outcome {
+            Ok(_) => counts.acknowledged[who] += 1,
+            // A dead process cannot be told anything.
+            Err(Error::NotApplied(_)) if !self.processes[who].is_dead() => counts.begun[who] -= 1,
             Err(error) => refuse_to_believe(&error, place),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cfgwal::document::{self, Format, Invalid};
 use cfgwal::{Path, Value};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::exit;
@@ -69,8 +69,10 @@ pub enum Colour {
     Never,
 }
 
-/// What to do. What a verb says about itself is on its arguments.
+/// What to do. What a verb says about itself is on its arguments, and is put together for none but the one that was typed:
+/// most of what a short command does before it begins would be that.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     Init(init::Init),
     Get(get::Get),
@@ -117,7 +119,7 @@ impl Verb {
 /// Reads the command line, or says what is wrong with it (or the help that was asked for) and returns the exit code.
 pub fn read(arguments: Vec<OsString>) -> Result<Cli, u8> {
     let json = arguments.iter().any(|argument| argument == "--json");
-    Cli::try_parse_from(arguments).map_err(|error| {
+    Cli::try_parse_from(&arguments).or_else(|_| read_with_all_verbs(&arguments)).map_err(|error| {
         if error.use_stderr() && json {
             let message = error.to_string();
             let message = message.trim_end().trim_start_matches("error: ").to_owned();
@@ -128,6 +130,14 @@ pub fn read(arguments: Vec<OsString>) -> Result<Cli, u8> {
         }
         u8::try_from(error.exit_code()).unwrap_or(2)
     })
+}
+
+/// The same once more: help and complaints speak of other verbs than the one that was typed, too.
+fn read_with_all_verbs(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    command.build();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// A path as it is typed.

@@ -166,15 +166,20 @@ fn an_object_with_one_key_twice_is_refused() {
 fn a_set_of_a_scalar_at_keys_is_read_as_a_plain_set() {
     for path in ["", "a", "server.port"] {
         let payload = encoded(&Op::set(path, "x").into());
-        let set = PlainSet::read(&payload).unwrap();
-        assert_eq!(set.keys[..set.depth].join("."), path);
-        assert_eq!(set.value, "x".into());
+        let set = PlainSet::read(&payload, &[]).unwrap();
+        let (keys, depth) = set.keys().unwrap();
+        assert_eq!(keys[..depth].join("."), path);
+        assert_eq!(set.value(), "x".into());
     }
     let nested = Op::set("a", vec![1]);
-    for other in [nested, Op::set("a[0]", 1), Op::remove("a"), Op::set("a.b.c.d.e.f.g.h.i", 1)] {
-        assert!(PlainSet::read(&encoded(&other.into())).is_none());
+    for other in
+        [nested, Op::set("a[0]", 1), Op::remove("a"), Op::set("a.b.c.d.e.f.g.h.i", 1), Op::set("x".repeat(251), 1)]
+    {
+        let other = Transaction::from(other);
+        assert!(PlainSet::read(&encoded(&other), &[]).is_none());
+        assert!(!other.is_plain_set());
     }
-    assert!(PlainSet::read(&encoded(&Transaction::new().set("a", 1).idempotent("k"))).is_none());
+    assert!(PlainSet::read(&encoded(&Transaction::new().set("a", 1).idempotent("k")), &[]).is_none());
 }
 
 #[test]
@@ -200,18 +205,27 @@ proptest! {
                 .prop_map(|(keys, value)| Op::Set { path: keys.into_iter().collect(), value }.into()),
         ],
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
+        other in arbitrary::transaction().prop_map(|transaction| transaction.origin),
     ) {
         let mut bytes = encoded(&transaction);
+        prop_assert_eq!(PlainSet::read(&bytes, &[]).is_some(), transaction.is_plain_set());
         for (at, byte) in damage {
             *at.get_mut(&mut bytes) = byte;
         }
         let whole = Transaction::decode(&bytes).ok();
         let unsigned = whole.clone().map(|whole| Transaction { time: 0, origin: Origin::default(), ..whole });
         prop_assert_eq!(Transaction::decode_unsigned(&bytes).ok(), unsigned.clone());
-        if let Some(PlainSet { keys, depth, value }) = PlainSet::read(&bytes) {
-            let set = Op::Set { path: keys[..depth].iter().copied().collect(), value };
-            prop_assert_eq!(set.fits(), Ok(()));
-            prop_assert_eq!(Some(set.into()), unsigned);
+        let plain = PlainSet::read(&bytes, &[]);
+        if let Some((set, (keys, depth))) = plain.and_then(|set| Some((set, set.keys()?))) {
+            let op = Op::Set { path: keys[..depth].iter().copied().collect(), value: set.value() };
+            prop_assert_eq!(op.fits(), Ok(()));
+            prop_assert_eq!(Some(op.into()), unsigned);
+        }
+        // An origin that is known spares a look at it and changes nothing else, whether or not it is this one's.
+        let other = encoded(&Transaction { time: 0, origin: other, ..Op::set("a", 1).into() });
+        let known = PlainSet::read(&other, &[]).unwrap().origin;
+        for origin in plain.iter().map(|set| set.origin).chain([known]) {
+            prop_assert_eq!(PlainSet::read(&bytes, origin), plain);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a forked child inherits must not keep our locks alive.
 //!
 //! A `flock` belongs to the open file, which parent and child share after `fork`: were the parent killed, the child
-//! would go on holding the lock without knowing. So descriptors that hold a lock are listed here, and in a
+//! would go on holding the lock without knowing. So descriptors that are ever locked are listed here, and in a
 //! child they are pointed elsewhere before anything else runs. `exec` closes them anyway (`O_CLOEXEC`).
 
 use std::io;
@@ -9,8 +9,8 @@ use std::os::fd::IntoRawFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
 
-/// More locks than this at once are taken, but a forked child would share them.
-const SLOTS: usize = 1024;
+/// More files than this at once are locked, but a forked child would share the locks.
+const SLOTS: usize = 4096;
 static LOCKED: [AtomicI32; SLOTS] = [const { AtomicI32::new(-1) }; SLOTS];
 static ELSEWHERE: AtomicI32 = AtomicI32::new(-1);
 static PID: AtomicU32 = AtomicU32::new(0);

@@ -45,7 +45,9 @@ impl Apply {
         refuse_first(&transaction, expected, context)?;
         let journal = context.journal()?;
         refuse_early(&transaction, expected, &journal)?;
-        let ack = journal.append_expecting(transaction, expected)?;
+        let progress = Progress::start(out, format!("writing {}", context.file()?.display()));
+        let ack = journal.append_last(transaction, expected)?;
+        drop(progress);
         tracing::info!(revision = ack.revision, changed = ack.changed, "durable");
         report(&ack, out)?;
         let status = close(journal, context, out)?;
@@ -136,7 +138,7 @@ fn report(ack: &Ack, out: &mut Terminal) -> Result<(), Failure> {
     } else if let Some(value) = value {
         out.value(value)?;
     }
-    // The edit is durable: say so before the file is dealt with, which may take longer.
+    // The edit is durable: say so before anything that keeps the file from showing it is dealt with, which may take longer.
     out.flush()
 }
 
