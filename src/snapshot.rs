@@ -357,3 +357,57 @@ pub(crate) fn write(
     storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))?;
     Ok((target, len))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::storage::PIECE;
+    use crate::storage::os::Os;
+
+    /// A snapshot that holds a string and a text of these lengths.
+    fn draft(value: usize, shown: usize) -> Draft {
+        let mut version = crate::recovery::empty_version();
+        version.state = State::new([("key", "v".repeat(value))].into_iter().collect());
+        Draft::of([7; 16], &version, 1, 0, Some("t".repeat(shown)), &mut |_| unreachable!("no text is known")).unwrap()
+    }
+
+    #[test]
+    fn a_snapshot_of_any_length_goes_out_in_pieces_and_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        // Around each place where a piece may end: in the header's, in the state, in the text, at the very end.
+        for whole in [PIECE, 2 * PIECE] {
+            for (value, shown) in
+                (whole - 200..whole + 8).flat_map(|len| [(len, 0), (0, len), (len / 2, len - len / 2)])
+            {
+                let draft = draft(value, shown);
+                let mut bytes = Vec::new();
+                let len = draft.emit(&mut |piece, at| {
+                    bytes.resize(bytes.len().max(at as usize + piece.len()), 0);
+                    bytes[at as usize..][..piece.len()].copy_from_slice(piece);
+                    Ok(assert!(piece.len() <= PIECE))
+                });
+                assert_eq!(len.unwrap(), bytes.len() as u64);
+                let read = decode(&bytes).unwrap();
+                assert!(read.version.state.root() == &draft.body.state, "{value} {shown}");
+                assert!(super::shown(&bytes) == Ok(draft.shown.as_deref()), "{value} {shown}");
+            }
+        }
+        for company in [false, true] {
+            let draft = draft(5 * PIECE, 70 * PIECE);
+            let (path, len) = write(&Os, dir.path(), &draft, &mut || company).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            let file = Os.open(&path, Open::Read).unwrap();
+            assert_eq!(check_file(&*file).unwrap(), Some((check(&bytes).unwrap(), len)));
+            assert!(shown(&bytes) == Ok(draft.shown.as_deref()));
+            // One wrong byte in the last piece.
+            std::os::unix::fs::FileExt::write_all_at(
+                &std::fs::File::options().write(true).open(&path).unwrap(),
+                b"x",
+                len - 1,
+            )
+            .unwrap();
+            assert_eq!(check_file(&*file).unwrap(), None);
+        }
+    }
+}

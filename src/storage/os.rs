@@ -504,4 +504,21 @@ mod tests {
             assert!(file.read_at(&mut buf, offset as u64).unwrap() <= done);
         }
     }
+
+    #[test]
+    fn a_large_file_that_is_removed_stays_whole_for_whoever_has_it_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, len) = (dir.path().join("large"), 9 << 20);
+        for is_open in [true, false] {
+            fs::write(&path, vec![7; len]).unwrap();
+            let reader = is_open.then(|| fs::File::open(&path).unwrap());
+            Os.remove(&path).unwrap();
+            assert!(!path.exists());
+            if let Some(reader) = reader {
+                let mut last = [0];
+                reader.read_exact_at(&mut last, len as u64 - 1).unwrap();
+                assert_eq!((reader.metadata().unwrap().len(), last), (len as u64, [7]));
+            }
+        }
+    }
 }
