@@ -385,7 +385,8 @@ mod tests {
                 let len = draft.emit(&mut |piece, at| {
                     bytes.resize(bytes.len().max(at as usize + piece.len()), 0);
                     bytes[at as usize..][..piece.len()].copy_from_slice(piece);
-                    Ok(assert!(piece.len() <= PIECE))
+                    assert!(piece.len() <= PIECE);
+                    Ok(())
                 });
                 assert_eq!(len.unwrap(), bytes.len() as u64);
                 let read = decode(&bytes).unwrap();
