@@ -1,7 +1,8 @@
 //! The log over many threads and processes: one order, one sync for everybody, and a new segment as the one cure.
 //!
 //! Two versions are kept. *Applied* has every frame in the log, synced or not: preconditions are judged on it.
-//! *Published* has durable frames only: readers get it, by one atomic load.
+//! *Published* has durable frames only: readers get it, by one atomic load. It is brought up to date when one of them
+//! asks, so that edits nobody looks at change *applied* in place and copy nothing.
 //!
 //! An append holds the append lock for one write. Its sync comes after the lock is given back, so the next writer
 //! appends meanwhile, and one sync acknowledges everything before it, whoever wrote it. A segment whose standing is in
