@@ -77,6 +77,8 @@ impl Drop for Recorder {
         let _ = run("losetup", &["-d", &self.device]);
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
+        // A mount through FUSE outlives whoever served it.
+        let _ = run("umount", &[self.mount.with_file_name("export").to_str().unwrap()]);
     }
 }
 
