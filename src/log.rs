@@ -26,7 +26,7 @@ use crate::op::Transaction;
 use crate::planted::{Bug, planted};
 use crate::recovery::{self, Evidence, LogPlan, Look, Repeat, Standing};
 use crate::segment::{self, Segment, Stop};
-use crate::state::State;
+use crate::state::{Applied, State};
 use crate::storage::{Open, Storage};
 use crate::value::Value;
 use crate::version::Version;
@@ -257,11 +257,7 @@ impl Log {
 
     /// What this process has applied, if all of it is durable and nobody is appending.
     fn applied_if_durable(&self, reached: Reached) -> Option<Version> {
-        let tail = match self.tail.try_lock() {
-            Ok(tail) => tail,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        let tail = try_lock(&self.tail)?;
         let applied = &tail.applied;
         (reached.is_in(applied.segment) && applied.sequence() <= reached.sequence).then(|| applied.clone())
     }
@@ -416,6 +412,15 @@ impl Log {
 fn forget_left(unpublished: &mut VecDeque<Version>, reached: Reached) {
     while unpublished.front().is_some_and(|version| !reached.is_in(version.segment)) {
         unpublished.pop_front();
+    }
+}
+
+/// A mutex's guard, if nobody else has it.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 

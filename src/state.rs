@@ -108,20 +108,10 @@ impl State {
         apply::apply(&mut self.root, op)
     }
 
-    /// Sets a value where one is, at keys, as [`Op::Set`] would, and tells whether that was another one. `None`: nothing was
-    /// done, since it is not done in one step.
-    pub(crate) fn assign(&mut self, keys: &[&str], value: Value) -> Option<bool> {
-        let place = apply::sole(&mut self.root, keys.iter().copied().map(Some))?;
-        let changed = *place != value;
-        if changed {
-            *place = value;
-        }
-        Some(changed)
-    }
-
     /// Sets a scalar at keys, as [`Op::Set`] would, if that leads through objects to a scalar or to where nothing is: then
-    /// nothing else in the state is moved, removed or refused for it. Otherwise does nothing and gives the scalar back.
-    pub(crate) fn settle(&mut self, keys: &[&str], scalar: Value) -> Result<(), Value> {
+    /// nothing else in the state is moved, removed or refused for it. Tells whether it changed anything; `None`: nothing was
+    /// done, since something else is there.
+    pub(crate) fn settle(&mut self, keys: &[&str], scalar: Value) -> Option<bool> {
         apply::settle(&mut self.root, keys, scalar)
     }
 

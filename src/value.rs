@@ -114,6 +114,11 @@ impl Value {
         }
     }
 
+    /// Whether it is an array or an object.
+    pub(crate) fn is_container(&self) -> bool {
+        matches!(self, Value::Array(_) | Value::Object(_))
+    }
+
     /// Whether containers nest at most `max` deep. Scalars are at depth 0, `[]` is 1 deep.
     pub fn depth_within(&self, max: usize) -> bool {
         // Recursion ends at `max`, however deep the value is.

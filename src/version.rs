@@ -130,10 +130,7 @@ impl Version {
     pub(crate) fn advance(&mut self, frame: &Frame<'_>, behind: Cursor) -> Result<(), Fault> {
         match frame.fields.kind {
             FrameKind::Edit => {
-                if !PlainSet::read(frame.payload, &[]).is_some_and(|set| self.settle(&set)) {
-                    let transaction = Transaction::decode_unsigned(frame.payload).map_err(|_| Fault::Content)?;
-                    self.edit(&transaction).map_err(|_| Fault::Content)?;
-                }
+                let Some(Ok(_)) = self.edit_recorded(frame.payload) else { return Err(Fault::Content) };
             }
             FrameKind::Note => self.note(Note::decode(frame.payload)?),
         }
@@ -141,18 +138,21 @@ impl Version {
         Ok(())
     }
 
-    /// Do what most records do, set one value and leave all others as they are, without building the record. Whether
-    /// it was that.
-    fn settle(&mut self, set: &PlainSet<'_>) -> bool {
-        set.keys().is_some_and(|(keys, depth)| self.state.settle(&keys[..depth], set.value()).is_ok())
+    /// Do what most records do, set one value and leave all others as they are, without building the record. Tells whether
+    /// that changed anything; `None`: nothing was done, since it is not done in one step.
+    fn settle(&mut self, set: &PlainSet<'_>) -> Option<bool> {
+        let (keys, depth) = set.keys()?;
+        self.state.settle(&keys[..depth], set.value())
     }
 
-    /// Apply a plain set that becomes the next revision; returns whether it changes anything. `None`: it is not one, or not
-    /// done in one step, and nothing was done.
-    pub(crate) fn edit_plainly(&mut self, payload: &[u8]) -> Option<bool> {
-        let set = PlainSet::read(payload, &[])?;
-        let (keys, depth) = set.keys()?;
-        self.state.assign(&keys[..depth], set.value())
+    /// Apply the payload of a record that becomes the next revision, and tell whether it changes anything; nothing changes if
+    /// it is refused. `None`: it cannot be read.
+    pub(crate) fn edit_recorded(&mut self, payload: &[u8]) -> Option<Result<bool, Refusal>> {
+        if let Some(changed) = PlainSet::read(payload, &[]).and_then(|set| self.settle(&set)) {
+            return Some(Ok(changed));
+        }
+        let transaction = Transaction::decode_unsigned(payload).ok()?;
+        Some(self.edit(&transaction).map(|applied| applied.changed))
     }
 
     /// Apply a transaction that becomes the next revision; nothing changes if it is refused.

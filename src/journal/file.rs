@@ -69,13 +69,14 @@ impl Inner {
         let materialiser = self.materialiser(accept);
         let version = self.log.noted()?;
         let run = || materialiser.run(&self.log.maintenance()?);
-        let done = match () {
+        let done = if self.lags(&version) {
             // Read once, by the run.
-            () if self.lags(&version) => run(),
-            () => materialiser.look(&version).and_then(|looked| match looked.0 {
+            run()
+        } else {
+            materialiser.look(&version).and_then(|looked| match looked.0 {
                 FileStatus::Current { .. } => Ok(looked),
                 FileStatus::Behind { .. } => run(),
-            }),
+            })
         };
         let (status, shown) = match done {
             Ok(done) => done,

@@ -347,10 +347,7 @@ impl Batch<'_> {
                 {
                     return Err(Error::Revision { expected, found });
                 }
-                match transaction {
-                    Some(transaction) => (*transaction, payload.clone()),
-                    None => return self.judge_plain_set(payload.clone()),
-                }
+                (*transaction, payload.clone())
             }
             Want::Computed(compute) => match compute(&self.tail.applied)? {
                 None => return Ok(self.answer(self.tail.applied.revision(), Vec::new(), false)),
@@ -358,7 +355,7 @@ impl Batch<'_> {
                     let mut payload = Vec::new();
                     transaction.encode(&mut payload)?;
                     computed = transaction;
-                    (&computed, payload.into())
+                    (Some(&computed), payload.into())
                 }
                 Some(Entry::Note(note)) => {
                     let payload: Arc<[u8]> = note.encode().into();
@@ -368,27 +365,19 @@ impl Batch<'_> {
             },
         };
         // One that is refused changes nothing.
-        let applied = self.tail.applied.edit(transaction)?;
-        if !applied.changed && transaction.key.is_none() && transaction.base.is_none() {
+        let applied = match transaction {
+            Some(transaction) => self.tail.applied.edit(transaction)?,
+            None => {
+                let judged = self.tail.applied.edit_recorded(&payload);
+                Applied { changed: judged.expect("it was encoded a moment ago")?, results: vec![None] }
+            }
+        };
+        let is_noted = transaction.is_some_and(|transaction| transaction.key.is_some() || transaction.base.is_some());
+        if !applied.changed && !is_noted {
             return Ok(self.answer(self.tail.applied.revision(), applied.results, false));
         }
         self.push(FrameKind::Edit, &payload);
         Ok(self.written(payload, applied.results))
-    }
-
-    fn judge_plain_set(&mut self, payload: Arc<[u8]>) -> Result<Appended, Error> {
-        let changed = match self.tail.applied.edit_plainly(&payload) {
-            Some(changed) => changed,
-            None => {
-                let transaction = Transaction::decode_unsigned(&payload).expect("it was encoded a moment ago");
-                self.tail.applied.edit(&transaction)?.changed
-            }
-        };
-        if !changed {
-            return Ok(self.answer(self.tail.applied.revision(), vec![None], false));
-        }
-        self.push(FrameKind::Edit, &payload);
-        Ok(self.written(payload, vec![None]))
     }
 
     /// Encode a frame whose effect `version` has already, and move the cursor behind it.

@@ -110,11 +110,7 @@ impl Log {
     }
 
     fn try_sync(&self, number: u64) -> Result<Turn, Error> {
-        let _thread = match self.syncing.try_lock() {
-            Ok(thread) => thread,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(Turn::Busy),
-        };
+        let Some(_thread) = try_lock(&self.syncing) else { return Ok(Turn::Busy) };
         let segment = self.current.load_full();
         if segment.header.number != number {
             // Another thread is just going over to a newer segment, or this one has not heard of it yet.

@@ -146,7 +146,7 @@ impl Transaction {
         let ([Op::Set { path, value }], None, None) = (&*self.ops, &self.key, &self.base) else { return false };
         let is_short = |key: &str| key.len() <= ONE_BYTE_MAX.into();
         let keys = path.segments().iter().all(|segment| segment.as_key().is_some_and(is_short));
-        keys && path.len() <= PLAIN_DEPTH && !matches!(value, Value::Array(_) | Value::Object(_))
+        keys && path.len() <= PLAIN_DEPTH && !value.is_container()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::limits::DEPTH_MAX;
 use crate::op::{Op, Refusal};
-use crate::path::{Path, Segment};
+use crate::path::{Path, Segment, Step};
 use crate::value::{List, Map, Number, Value};
 
 /// What one op did.
@@ -77,14 +77,17 @@ fn prefix(path: &Path, depth: usize) -> Path {
 
 /// What is at the end of segments that `find` has followed.
 pub(super) fn at<'a>(root: &'a mut Value, segments: &[Segment]) -> &'a mut Value {
-    segments.iter().fold(root, |value, segment| {
-        match value {
-            Value::Object(map) => segment.as_key().and_then(|key| map.get_mut(key)),
-            Value::Array(items) => segment.as_index().and_then(|index| items.get_mut(index)),
-            _ => None,
-        }
-        .expect("the path was followed before")
-    })
+    follow(root, segments.iter().map(Segment::step))
+}
+
+/// What is at the end of steps that were followed before.
+fn follow<'a, 's>(root: &'a mut Value, mut steps: impl Iterator<Item = Step<'s>>) -> &'a mut Value {
+    let below = |value: &'a mut Value, step: Step<'s>| match (value, step) {
+        (Value::Object(map), Step::Key(key)) => map.get_mut(key),
+        (Value::Array(items), step) => step.as_index().and_then(|index| items.get_mut(index)),
+        _ => None,
+    };
+    steps.try_fold(root, below).expect("the steps were followed before")
 }
 
 /// Puts a value where there is none, and the containers around it that are missing too.
@@ -138,8 +141,9 @@ pub(super) fn replace<'a>(root: &mut Value, op: &'a Op) -> Result<Option<Replace
     Ok(Some(Replaced { path, old }))
 }
 
-/// Sets a scalar where a scalar or nothing is, through objects, or gives it back.
-pub(super) fn settle(root: &mut Value, keys: &[&str], scalar: Value) -> Result<(), Value> {
+/// Sets a scalar where a scalar or nothing is, through objects, and tells whether that changed anything. `None`: something
+/// else is there, and nothing was done.
+pub(super) fn settle(root: &mut Value, keys: &[&str], scalar: Value) -> Option<bool> {
     let Some((last, parents)) = keys.split_last() else { return put(root, scalar) };
     // Where nothing is shared and the object is there, this is all.
     if let Some(Value::Object(map)) = sole(root, parents.iter().copied().map(Some)) {
@@ -148,57 +152,44 @@ pub(super) fn settle(root: &mut Value, keys: &[&str], scalar: Value) -> Result<(
         }
         if !map.contains(last) {
             map.push(*last, scalar);
-            return Ok(());
+            return Some(true);
         }
     }
     let mut found = &*root;
     for (depth, key) in keys.iter().enumerate() {
-        let Value::Object(map) = found else { return Err(scalar) };
+        let Value::Object(map) = found else { return None };
         match map.get(key) {
             Some(child) => found = child,
             None => {
                 let inner = &keys[depth + 1..];
                 // Of this key `fill` makes an array.
                 if inner.contains(&"-") {
-                    return Err(scalar);
+                    return None;
                 }
                 let value = inner.iter().rfold(scalar, |value, key| Value::Object(Map::from_iter([(*key, value)])));
-                if let Value::Object(map) = at_keys(root, &keys[..depth]) {
+                if let Value::Object(map) = follow(root, keys[..depth].iter().copied().map(Step::Key)) {
                     map.push(*key, value);
                 }
-                return Ok(());
+                return Some(true);
             }
         }
     }
     match found {
-        Value::Array(_) | Value::Object(_) => Err(scalar),
-        found if *found == scalar => Ok(()),
-        _ => put(at_keys(root, keys), scalar),
+        found if found.is_container() => None,
+        found if *found == scalar => Some(false),
+        _ => put(follow(root, keys.iter().copied().map(Step::Key)), scalar),
     }
 }
 
-fn put(place: &mut Value, scalar: Value) -> Result<(), Value> {
-    if is_scalar(place) {
+fn put(place: &mut Value, scalar: Value) -> Option<bool> {
+    if place.is_container() {
+        return None;
+    }
+    let changed = *place != scalar;
+    if changed {
         *place = scalar;
-        Ok(())
-    } else {
-        Err(scalar)
     }
-}
-
-fn is_scalar(value: &Value) -> bool {
-    !matches!(value, Value::Array(_) | Value::Object(_))
-}
-
-/// What is at the end of keys that were followed through objects.
-fn at_keys<'a>(root: &'a mut Value, keys: &[&str]) -> &'a mut Value {
-    keys.iter().fold(root, |value, key| {
-        match value {
-            Value::Object(map) => map.get_mut(key),
-            _ => None,
-        }
-        .expect("the keys were followed before")
-    })
+    Some(changed)
 }
 
 fn set(root: &mut Value, path: &Path, value: &Value) -> Result<Done, Refusal> {

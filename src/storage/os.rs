@@ -28,10 +28,11 @@ pub(crate) struct Os;
 /// How often a waiter lets others run before it sleeps.
 const YIELDS: usize = 16;
 
+/// How every file is opened. O_NONBLOCK: a FIFO that took a file's place must not hang us; it is refused afterwards.
+const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+
 impl Storage for Os {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
-        // O_NONBLOCK: a FIFO that took a file's place must not hang us; it is refused below.
-        const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
         let mut options = OpenOptions::new();
         options.read(true);
         let file = match how {

@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
             self.places[*at as usize].value = Some(set.value);
             return true;
         }
-        let settled = version.settle(set);
+        let settled = version.settle(set).is_some();
         if settled && self.places.len() < PLACES_MAX && self.paths.len() < PATHS_MAX {
             self.paths.extend_from_slice(set.path);
             self.found.insert_unique(hash, self.places.len() as u32, |at| self.places[*at as usize].hash);
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         for place in self.places.drain(..) {
             if let Some(value) = place.value {
                 let done = version.settle(&PlainSet { origin: &[], path: place.path(&self.paths), value });
-                debug_assert!(done, "a scalar was there");
+                debug_assert!(done.is_some(), "a scalar was there");
             }
         }
         self.found.clear();

@@ -137,7 +137,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         }
         if node.kind == Kind::Alias {
             // Another collection is perhaps meant for what the alias stands for.
-            if is_collection(&node.value) && is_collection(target) {
+            if node.value.is_container() && target.is_container() {
                 return self
                     .refuse(node.start, "this is an alias; change what it stands for, or edit the file by hand");
             }
@@ -317,10 +317,6 @@ impl<'t, 'a> Splicer<'t, 'a> {
             other => write::flow(out, other),
         }
     }
-}
-
-fn is_collection(value: &Value) -> bool {
-    matches!(value, Value::Array(_) | Value::Object(_))
 }
 
 /// Whether this is a collection with something in it.

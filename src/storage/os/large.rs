@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::{Lease, take_lease};
+use super::{FLAGS, Lease, take_lease};
 
 /// A file of no more than this is gone in a few milliseconds.
 const LARGE: u64 = 8 << 20;
@@ -39,7 +39,6 @@ impl Doomed {
         if !found.is_file() || found.len() <= LARGE {
             return None;
         }
-        const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
         let file = OpenOptions::new().write(true).custom_flags(FLAGS).open(path).ok()?;
         Some(Doomed { file, len: found.len() })
     }
