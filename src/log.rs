@@ -346,16 +346,10 @@ impl Log {
         shown.as_ref().filter(|(of, _)| *of == revision).map(|(_, state)| state.clone())
     }
 
-    /// Tells each time whether anybody appends, going by the last so many times that it was asked.
+    /// Tells each time whether anybody has appended since now.
     pub(crate) fn company(&self) -> impl FnMut() -> bool + '_ {
-        const REMEMBERED: u32 = 64;
-        let (mut last, mut left) = (self.locks.watermark.tail(), 0);
-        move || {
-            let now = self.locks.watermark.tail();
-            let moved = std::mem::replace(&mut last, now) != now;
-            left = if moved { REMEMBERED } else { left.saturating_sub(1) };
-            left > 0
-        }
+        let began = self.locks.watermark.tail();
+        move || self.locks.watermark.tail() != began
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {

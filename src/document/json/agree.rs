@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::Dialect;
 use super::scan::{blank, plain, string_with_escapes};
 use crate::limits;
-use crate::value::{List, Map, Number, Value};
+use crate::value::{self, List, Map, Number, Value};
 
 /// A scalar of the text that is to be another one.
 #[derive(Debug)]
@@ -27,17 +27,6 @@ pub(super) fn differing<'v>(text: &str, dialect: Dialect, target: &'v Value) -> 
     walk.value(target, 0)?;
     walk.skip_space()?;
     (walk.at == text.len()).then_some(walk.found)
-}
-
-/// How many entries are fetched at once.
-const AHEAD: usize = 32;
-
-/// Look at these entries a moment before they are compared. Each lies somewhere else in memory, and to wait for one after the
-/// other would take longer than all the rest; asked for together, they come together.
-fn fetch<'v>(entries: impl Iterator<Item = (&'v str, &'v Value)>) {
-    let first = |text: &str| text.bytes().next().unwrap_or(0);
-    let bytes = entries.map(|(key, value)| first(key) ^ value.as_str().map_or(0, first));
-    std::hint::black_box(bytes.fold(0, |all, byte| all ^ byte));
 }
 
 /// Every method goes past what it is named after, and gives `None` where it cannot.
@@ -70,11 +59,7 @@ impl<'a, 'v> Walk<'a, 'v> {
     /// That the keys are those of a map, one by one, shows also that none is written twice.
     fn object(&mut self, map: &'v Map, depth: usize) -> Option<()> {
         self.at += 1;
-        let mut ahead = map.iter();
-        for (at, (key, value)) in map.iter().enumerate() {
-            if at % AHEAD == 0 {
-                fetch(ahead.by_ref().take(AHEAD));
-            }
+        for (at, (key, value)) in value::fetched(map).enumerate() {
             if at > 0 {
                 self.byte(b',')?;
             }
