@@ -230,7 +230,8 @@ impl Materialiser<'_> {
     /// Make the file show what is in the log and need not be durable yet: it is by the time that the file shows it, by the
     /// sync of the note that comes before. `None`: something is in the way, for which there is time once the edits are safe.
     pub(crate) fn run_ahead(&self, _guard: &MaintenanceGuard<'_>) -> Result<Option<(FileStatus, Shown)>, Error> {
-        let version = self.log.applied();
+        // What others appended and noted since counts too: the file may show that already.
+        let Some(version) = self.log.to_the_end()? else { return Ok(None) };
         let Seen::Text(old) = self.config.read_settled(Duration::ZERO)? else { return Ok(None) };
         let old_hash = hash_text(&self.log.store, &old.bytes);
         let lags = version.known(&old_hash).is_some_and(|known| known.stands_for.revision() < version.revision());
@@ -398,7 +399,7 @@ impl Materialiser<'_> {
         let new = self.text_of_new_file(version)?;
         let side = self.write_beside(&new, None)?;
         let note = Note::Showing { old: None, new: side.hash, revision: version.revision(), name: side.name.clone() };
-        if !self.announce(note, &side.name)? {
+        if !self.announce_side(note, &side)? {
             return Ok(Outcome::Again);
         }
         let (from, to) = (self.beside(&side.name), &self.config.path);
