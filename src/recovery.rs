@@ -179,7 +179,8 @@ pub(crate) struct LogPlan {
     pub durable: Cursor,
     /// The number of the last segment, whether or not it could be read.
     pub last_segment: u64,
-    /// The highest sequence and revision that any header or frame, good or stranded, speaks of.
+    /// The highest sequence and revision that any header or frame, good or stranded, speaks of; after damage, that there
+    /// can have been.
     pub highest: (u64, u64),
 }
 
@@ -601,9 +602,6 @@ impl<'a> Replay<'a> {
             self.plan.highest.0 = self.plan.highest.0.max(header.first - 1);
             self.plan.highest.1 = self.plan.highest.1.max(header.revision_before);
         }
-        if let Standing::ThisBoot(reached) = self.evidence.standing {
-            self.plan.highest.0 = self.plan.highest.0.max(reached.sequence);
-        }
     }
 
     fn damaged(&mut self, file: PathBuf, offset: u64, fault: DamageKind) {
@@ -614,6 +612,11 @@ impl<'a> Replay<'a> {
                     later_frames(found.bytes.get(BLOCK as usize..).unwrap_or_default(), &Seed::new(&header.salt));
                 self.plan.highest = (self.plan.highest.0.max(later.sequence), self.plan.highest.1.max(later.revision));
             }
+        }
+        if let Standing::ThisBoot(reached) = self.evidence.standing {
+            // Of these nothing is left. Each may have been an edit.
+            let beyond = reached.sequence.saturating_sub(self.plan.highest.0);
+            self.plan.highest = (self.plan.highest.0 + beyond, self.plan.highest.1 + beyond);
         }
         let first_revision = self.plan.version.revision() + 1;
         let last_revision = Some(self.plan.highest.1).filter(|last| *last >= first_revision);

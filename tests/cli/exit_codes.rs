@@ -150,6 +150,24 @@ fn accepting_the_loss_goes_on_and_keeps_the_bytes() {
 }
 
 #[test]
+fn numbers_go_on_above_edits_of_which_nothing_is_left() {
+    let store = Store::with("{}");
+    for n in 1..=5 {
+        store.ok(&["set", "n", &n.to_string()]);
+    }
+    let segment = fs::OpenOptions::new().write(true).open(store.segment()).expect("the segment");
+    segment.set_len(4096).expect("it is cut behind its header");
+    store.run(&["recover", "--accept-loss"]);
+    store.ok(&["set", "n", "6"]);
+    let log = store.ok(&["log", "--json", "-n", "1"]);
+    let revision = log.strip_prefix("{\"revision\":").and_then(|rest| rest.split(',').next());
+    assert!(
+        revision.and_then(|number| number.parse().ok()) > Some(6),
+        "5 were acknowledged, the file is the 6th: {log}"
+    );
+}
+
+#[test]
 fn code_6_for_a_lock_that_is_held_after_the_time_that_was_given() {
     let store = Store::with("{}");
     store.ok(&["set", "a", "1"]);

@@ -13,6 +13,7 @@ fn wrong_usage_exits_2_and_changes_nothing() {
         &[][..],
         &["fly"],
         &["get"],
+        &["set", "", "5"],
         &["get", "a", "b"],
         &["get", "a..b"],
         &["get", "a", "--raw", "--json"],

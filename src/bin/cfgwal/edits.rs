@@ -43,6 +43,12 @@ impl Set {
     pub fn run(self, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
         let path = arguments::path(&self.path)?;
         let value = typed(&self.value, self.string, out);
+        if path.is_empty() && value.as_object().is_none() && value.as_array().is_none() {
+            // Most likely a shell's variable that is not set.
+            let why =
+                "the path is empty, and VALUE would be all of the config; name a key, or give an object or an array";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         self.apply.run(Op::Set { path, value }, context, out)
     }
 }
