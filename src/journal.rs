@@ -495,11 +495,12 @@ impl Inner {
     /// Say what came of an edit that had its turn.
     fn acknowledge(self: &Arc<Self>, slot: &Slot, mut settled: Settled) -> Result<Ack, Error> {
         let appended = loop {
+            let nothing_written = settled.outcome.as_ref().map_or(true, |appended| !appended.written);
             match (settled.outcome, settled.durable) {
                 (Ok(appended), Ok(())) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
-                (Ok(appended), Err(error))
-                    if matches!(*error, Error::OutcomeUnknown(_)) && !appended.written && !self.log.is_latched() =>
+                (_, Err(error))
+                    if matches!(*error, Error::OutcomeUnknown(_)) && nothing_written && !self.log.is_latched() =>
                 {
                     let (again, _) = self.queue.push(slot.edit.clone());
                     settled = self.drive(&again);

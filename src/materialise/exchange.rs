@@ -24,7 +24,7 @@ impl Materialiser<'_> {
             revision: version.revision(),
             name: side.name.clone(),
         };
-        if !planted(Bug::NoteLeftOut) && !self.announce(note, &side.name)? {
+        if !planted(Bug::NoteLeftOut) && !self.announce(version, note, &side.name)? {
             return Ok(Outcome::Again);
         }
         let path = self.beside(&side.name);

@@ -72,7 +72,8 @@ impl Materialiser<'_> {
         let revision = version.revision();
         let hash = hash_text(&self.log.store, new);
         let before = hash_text(&self.log.store, &old);
-        if !self.announce(Note::Rewriting { old: before, new: hash, revision, name: name.clone() }, &name)? {
+        let note = Note::Rewriting { old: before, new: hash, revision, name: name.clone() };
+        if !self.announce(version, note, &name)? {
             self.forget_texts(&name);
             return Ok(Outcome::Again);
         }
