@@ -41,7 +41,7 @@ impl Materialiser<'_> {
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
                 // A mount point, or a file system that cannot exchange two files.
-                Some(libc::EBUSY | libc::EINVAL | libc::ENOSYS) => self.rewrite(&*self.log.published()?, old, new),
+                Some(libc::EBUSY | libc::EINVAL | libc::ENOSYS) => self.rewrite(version, old, new),
                 _ => Err(Error::io("replace", &self.config.path)(error)),
             };
         }
