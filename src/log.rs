@@ -193,9 +193,7 @@ impl Log {
 
     /// The newest durable version. Costs one load when there is nothing new.
     pub(crate) fn published(&self) -> Result<Arc<Version>, Error> {
-        if !self.is_ours() {
-            return Err(Error::Forked { path: self.dir.clone() });
-        }
+        self.refuse_child()?;
         let version = self.published.load_full();
         let reached = self.reached();
         if is_at(&version, reached) {
@@ -369,13 +367,16 @@ impl Log {
     }
 
     pub(crate) fn usable(&self) -> Result<(), Error> {
-        if !self.is_ours() {
-            return Err(Error::Forked { path: self.dir.clone() });
-        }
+        self.refuse_child()?;
         if self.latched.load(SeqCst) {
             return Err(Error::ReadOnly { path: self.dir.clone() });
         }
         Ok(())
+    }
+
+    /// A forked child must wait for nobody: the threads that it would wait for are its parent's.
+    pub(crate) fn refuse_child(&self) -> Result<(), Error> {
+        if self.is_ours() { Ok(()) } else { Err(Error::Forked { path: self.dir.clone() }) }
     }
 
     /// Whether this is the process that opened it, and not a forked child.
