@@ -39,6 +39,10 @@ mod sync;
 pub(crate) use append::{Entry, Request, Want};
 pub(crate) use heal::successor;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 /// Bytes of log after which a version is kept for readers, whether or not one has asked.
 const KEPT_EVERY: u64 = 256 * 1024;
 
