@@ -80,7 +80,12 @@ fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
     let next = log.published()?.segment + 1;
     let draft = Segment::draft(storage, &log.dir, next, 0, ZEROS_FIRST)?;
     let (version, next_segment) = log.rotate(draft)?;
-    let text = config.read()?.and_then(|text| {
+    // A file that cannot be read, or is none any more, must not have the log grow without end.
+    let text = config.read().unwrap_or_else(|error| {
+        tracing::debug!(%error, "the snapshot is written without what the config file shows");
+        None
+    });
+    let text = text.and_then(|text| {
         let known = version.known(&hash_text(&log.store, &text.bytes)).is_some();
         known.then(|| String::from_utf8(text.bytes).ok()).flatten()
     });

@@ -213,20 +213,30 @@ impl Log {
     /// be true, and whoever acts on it writes behind it.
     pub(crate) fn noted(&self) -> Result<Arc<Version>, Error> {
         let published = self.published()?;
-        let (segment, end) = (self.current.load_full(), self.locks.watermark.tail());
-        let goes_on = end.is_in(published.segment) && segment.header.number == published.segment;
-        if published.showing.is_none() || !goes_on || planted(Bug::NotedIgnored) {
+        if published.showing.is_none() || planted(Bug::NotedIgnored) {
             return Ok(published);
         }
-        let mut noted = (*published).clone();
-        let read = self.replay_frames(&segment, &mut noted, end.sequence)?;
-        let are_notes = read == Stop::Reached && noted.revision() == published.revision();
-        Ok(if are_notes { Arc::new(noted) } else { published })
+        let noted = self.read_to_the_end((*published).clone())?;
+        let noted = noted.filter(|noted| noted.revision() == published.revision());
+        Ok(noted.map_or(published, Arc::new))
     }
 
-    /// Everything in the log that this process has appended or read, durable or not.
-    pub(crate) fn applied(&self) -> Version {
-        self.tail().applied.clone()
+    /// Everything in the log, durable or not; `None`: it goes on in another segment.
+    pub(crate) fn to_the_end(&self) -> Result<Option<Version>, Error> {
+        let applied = self.tail().applied.clone();
+        self.read_to_the_end(applied)
+    }
+
+    fn read_to_the_end(&self, mut version: Version) -> Result<Option<Version>, Error> {
+        let (segment, end) = (self.current.load_full(), self.locks.watermark.tail());
+        if is_at(&version, end) {
+            return Ok(Some(version));
+        }
+        if !end.is_in(version.segment) || segment.header.number != version.segment {
+            return Ok(None);
+        }
+        let read = self.replay_frames(&segment, &mut version, end.sequence)?;
+        Ok((read == Stop::Reached).then_some(version))
     }
 
     /// Read on to what is durable now.

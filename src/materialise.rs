@@ -118,7 +118,9 @@ impl Behind {
     pub fn advice(&self) -> &'static str {
         match self {
             Behind::Pending => "`cfgwal compact` writes it now",
-            Behind::Invalid(_) => "put the text right; then any command brings the file up to date",
+            Behind::Invalid(_) => {
+                "put the text right; then the next edit or `cfgwal compact` brings the file up to date"
+            }
             Behind::EditedByHand => "`cfgwal compact` takes it over now",
             Behind::Shrunk => "put the file right, or run `cfgwal recover --accept-file` if it is meant so",
             Behind::Removed => "put it back, or run `cfgwal recover --accept-file` to have it written anew",
@@ -126,7 +128,9 @@ impl Behind {
             Behind::Unfinished => {
                 "put the file right and run `cfgwal recover --accept-file`; the journal has both texts (rewrite-*)"
             }
-            Behind::SyncFailed => "see to the disk and restart the system; then any command brings the file up to date",
+            Behind::SyncFailed => {
+                "see to the disk and restart the system; then the next edit or `cfgwal compact` brings the file up to date"
+            }
             Behind::TooLarge => "keep large data elsewhere",
             Behind::Unpatchable(_) => "change the file by hand so that it can, then run `cfgwal compact`",
             Behind::Failed(_) => "see to the cause, then run `cfgwal compact`",
@@ -226,7 +230,8 @@ impl Materialiser<'_> {
     /// Make the file show what is in the log and need not be durable yet: it is by the time that the file shows it, by the
     /// sync of the note that comes before. `None`: something is in the way, for which there is time once the edits are safe.
     pub(crate) fn run_ahead(&self, _guard: &MaintenanceGuard<'_>) -> Result<Option<(FileStatus, Shown)>, Error> {
-        let version = self.log.applied();
+        // What others appended and noted since counts too: the file may show that already.
+        let Some(version) = self.log.to_the_end()? else { return Ok(None) };
         let Seen::Text(old) = self.config.read_settled(Duration::ZERO)? else { return Ok(None) };
         let old_hash = hash_text(&self.log.store, &old.bytes);
         let lags = version.known(&old_hash).is_some_and(|known| known.stands_for.revision() < version.revision());
@@ -309,10 +314,7 @@ impl Materialiser<'_> {
             // No file was ever shown; its text is an edit of nothing.
             return self.record(version, text, hash, hash, State::new(Value::object()), theirs);
         }
-        // In some formats a file of no length is a config too; more likely someone is about to write it.
-        let is_blank = text.bytes.trim_ascii().is_empty();
-        let is_lost = |base: &State| reconcile::drops_most(base, &theirs) || (is_blank && *base != theirs);
-        if !self.accept && bases.iter().all(is_lost) {
+        if !self.accept && is_lost(&bases, &theirs, is_blank(&text.bytes)) {
             return Ok(Outcome::Behind(Behind::Shrunk));
         }
         let (at, theirs) = reconcile::began_with(&bases, &theirs);
@@ -400,7 +402,7 @@ impl Materialiser<'_> {
         let new = self.text_of_new_file(version)?;
         let side = self.write_beside(&new, None)?;
         let note = Note::Showing { old: None, new: side.hash, revision: version.revision(), name: side.name.clone() };
-        if !self.announce(version, note, &side.name)? {
+        if !self.announce_side(version, note, &side)? {
             return Ok(Outcome::Again);
         }
         let (from, to) = (self.beside(&side.name), &self.config.path);
@@ -527,11 +529,22 @@ impl Materialiser<'_> {
     }
 }
 
+/// Whether there is nothing in a file. In some formats that is a config too; more likely someone is about to write it.
+pub(crate) fn is_blank(text: &[u8]) -> bool {
+    text.trim_ascii().is_empty()
+}
+
+/// Whether a hand edit drops most of the config, whichever text it began with.
+fn is_lost(bases: &[State], theirs: &State, is_blank: bool) -> bool {
+    bases.iter().all(|base| reconcile::drops_most(base, theirs) || (is_blank && base != theirs))
+}
+
 /// The state as it will be once a hand edit has been taken over; `None`: it drops most of the config, and is held back
 /// until someone says that it is meant. `at` gives the states of older revisions.
 pub(crate) fn with_hand_edit(
     version: &Version,
     theirs: &State,
+    is_blank: bool,
     mut at: impl FnMut(u64) -> Result<State, Error>,
 ) -> Result<Option<State>, Error> {
     let mut bases = Vec::new();
@@ -540,7 +553,7 @@ pub(crate) fn with_hand_edit(
     }
     if bases.is_empty() {
         bases.push(State::new(Value::object()));
-    } else if bases.iter().all(|base| reconcile::drops_most(base, theirs)) {
+    } else if is_lost(&bases, theirs, is_blank) {
         return Ok(None);
     }
     let (at, theirs) = reconcile::began_with(&bases, theirs);

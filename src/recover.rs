@@ -73,7 +73,7 @@ impl Journal {
         }
         let (evidence, alone) = gather_between_appends(storage, &dir)?;
         let log = recovery::plan(&evidence, if alone { Look::Alone } else { Look::Beside })?;
-        let (file, _) = view::look_at_file(&config, &log)?;
+        let file = view::look_at_file(&config, &log)?;
         Ok(Some(Plan { dir, log, file, beside: !alone }))
     }
 
@@ -125,7 +125,7 @@ impl Journal {
             return Err(Error::io("open", &dir)(std::io::ErrorKind::NotFound.into()));
         }
         let log = recover_log(&storage, &dir, options)?;
-        let (file, _) = view::look_at_file(&config, &log)?;
+        let file = view::look_at_file(&config, &log)?;
         let plan = Plan { dir, log, file, beside: false };
         let mut open = open.lock_timeout(options.lock_timeout);
         if let Some(format) = options.format.clone() {
@@ -249,7 +249,13 @@ impl fmt::Display for Plan {
             None => writeln!(f, "snapshot  none that can be read")?,
         }
         let (records, segments) = (self.log.records, self.log.segments.len());
-        writeln!(f, "log       {records} records after it, {segments} segments, {} bytes", self.log.log_bytes)?;
+        let plural = |one: bool| if one { "" } else { "s" };
+        let (after, of) = (plural(records == 1), plural(segments == 1));
+        writeln!(
+            f,
+            "log       {records} record{after} after it, {segments} segment{of}, {} bytes",
+            self.log.log_bytes
+        )?;
         writeln!(f, "state     revision {}", self.revision())?;
         match &self.file {
             FileStatus::Current { revision } => writeln!(f, "file      shows revision {revision}")?,

@@ -117,11 +117,11 @@ impl fmt::Display for Step {
                 write!(f, "go on in a new segment {file}, which repeats {repeated} records of unknown standing")
             }
             Step::AcceptLoss { keep, highest } => {
-                write!(
-                    f,
-                    "go on from revision {keep}, giving up what follows up to revision {highest}; the next edit is revision {}",
-                    highest + 1
-                )
+                write!(f, "go on from revision {keep}, giving up what follows")?;
+                if highest > keep {
+                    write!(f, " up to revision {highest}")?;
+                }
+                write!(f, "; the next edit is revision {}", highest + 1)
             }
             Step::Sweep { file } => write!(f, "remove the unfinished {file}"),
             Step::BeginWatermark => write!(f, "note where the log stands since this boot"),

@@ -19,6 +19,9 @@ pub(crate) mod os;
 #[cfg(feature = "sim")]
 pub(crate) mod simulated;
 
+/// The attribute that says who else may read or write a file.
+pub(crate) const ACCESS_LIST: &str = "system.posix_acl_access";
+
 /// How a file is opened. Nothing here follows a symlink in the last component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {

@@ -157,17 +157,16 @@ impl View {
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
-        let Looked { plan, holder, file, hand_edit } = look_at_both(&config, &dir)?;
+        let Looked { plan, holder, mut file, hand_edit, is_blank } = look_at_both(&config, &dir)?;
         let snapshot = plan.snapshot;
-        let state = plan.version.state.clone();
-        let mut view = View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot };
-        if let Some(Ok(theirs)) = &view.hand_edit {
-            match materialise::with_hand_edit(&view.plan.version, theirs, |revision| view.logged_at(revision))? {
-                Some(state) => view.state = state,
-                None => view.file = FileStatus::Behind { shows: None, revision: view.revision(), why: Behind::Shrunk },
+        let mut state = plan.version.state.clone();
+        if let Some(Ok(theirs)) = &hand_edit {
+            match with_hand_edit(&config, &dir, &plan, theirs, is_blank)? {
+                Some(merged) => state = merged,
+                None => file = held_back(&plan),
             }
         }
-        Ok(view)
+        Ok(View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot })
     }
 
     /// The newest durable revision.
@@ -201,22 +200,11 @@ impl View {
     /// # Errors
     /// [`Error::NoSuchRevision`] if the log no longer holds it, [`Error::Io`].
     pub fn at(&self, revision: u64) -> Result<State, Error> {
-        self.logged_at(revision)
-    }
-
-    fn logged_at(&self, revision: u64) -> Result<State, Error> {
-        let newest = self.revision();
-        if revision == newest {
-            return Ok(self.plan.version.state.clone());
+        match &self.dir {
+            Some(dir) => logged_at(&self.config, dir, &self.plan, revision),
+            None if revision == self.revision() => Ok(self.plan.version.state.clone()),
+            None => Err(Error::NoSuchRevision { revision, oldest: 0, newest: 0 }),
         }
-        let evidence = self.everything()?;
-        let oldest =
-            evidence.snapshots.iter().filter(|(_, snapshot, _)| snapshot.is_ok()).map(|(found, _, _)| *found).min();
-        let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
-        if plan.version.revision() == revision {
-            return Ok(plan.version.state);
-        }
-        Err(Error::NoSuchRevision { revision, oldest: oldest.unwrap_or(newest), newest })
     }
 
     /// The records that the log still holds, oldest first.
@@ -295,7 +283,7 @@ pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
     }
     let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
     let plan = recovery::plan(&evidence, Look::Beside)?;
-    let (file, _) = look_at_file(&config, &plan)?;
+    let file = look_at_file(&config, &plan)?;
     let (mut findings, mut records, mut damage) = (plan.findings, plan.records, plan.damage);
     // Once more from the oldest snapshot on, so that what newer ones cover is checked too.
     let from_oldest = recovery::plan(&recovery::from_oldest(evidence.clone()), Look::Beside)?;
@@ -371,6 +359,8 @@ struct Looked {
     holder: Option<Holder>,
     file: FileStatus,
     hand_edit: HandEdit,
+    /// Whether there is nothing in the file.
+    is_blank: bool,
 }
 
 /// How often log and file are looked at again, since running processes bring the file up to date meanwhile.
@@ -391,21 +381,60 @@ fn look_at_both(config: &ConfigFile, dir: &FilePath) -> Result<Looked, Error> {
         let text = config.read()?.map(|text| text.bytes);
         let (file, hand_edit) = file_beside(config, &plan, text.as_deref())?;
         if hand_edit.is_none() || text == before {
-            return Ok(Looked { plan, holder, file, hand_edit });
+            let is_blank = text.is_some_and(|text| materialise::is_blank(&text));
+            return Ok(Looked { plan, holder, file, hand_edit, is_blank });
         }
         if looks == LOOKS_MAX {
             // Written faster than it can be looked at, which nobody does by hand.
             let file = FileStatus::Behind { shows: None, revision: plan.version.revision(), why: Behind::Pending };
-            return Ok(Looked { plan, holder, file, hand_edit: None });
+            return Ok(Looked { plan, holder, file, hand_edit: None, is_blank: false });
         }
         before = text;
     }
 }
 
 /// What the config file shows, beside a log that says so much.
-pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<(FileStatus, HandEdit), Error> {
+pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<FileStatus, Error> {
     let text = config.read()?.map(|text| text.bytes);
-    file_beside(config, plan, text.as_deref())
+    let (file, hand_edit) = file_beside(config, plan, text.as_deref())?;
+    let (Some(Ok(theirs)), Some(text)) = (hand_edit, text) else { return Ok(file) };
+    match with_hand_edit(config, &config.journal(), plan, &theirs, materialise::is_blank(&text)) {
+        Ok(None) => Ok(held_back(plan)),
+        // Over damage the log may have lost what the hand edit began with.
+        Ok(Some(_)) | Err(Error::NoSuchRevision { .. }) => Ok(file),
+        Err(error) => Err(error),
+    }
+}
+
+/// The state with a hand edit taken over; `None`: the edit is held back.
+fn with_hand_edit(
+    config: &ConfigFile,
+    dir: &FilePath,
+    plan: &LogPlan,
+    theirs: &State,
+    is_blank: bool,
+) -> Result<Option<State>, Error> {
+    materialise::with_hand_edit(&plan.version, theirs, is_blank, |revision| logged_at(config, dir, plan, revision))
+}
+
+fn held_back(plan: &LogPlan) -> FileStatus {
+    FileStatus::Behind { shows: None, revision: plan.version.revision(), why: Behind::Shrunk }
+}
+
+/// The state at a revision, which the log may no longer hold.
+fn logged_at(config: &ConfigFile, dir: &FilePath, plan: &LogPlan, revision: u64) -> Result<State, Error> {
+    let newest = plan.version.revision();
+    if revision == newest {
+        return Ok(plan.version.state.clone());
+    }
+    let (evidence, _) = look(&*config.storage, dir, true, &|| ())?;
+    let oldest =
+        evidence.snapshots.iter().filter(|(_, snapshot, _)| snapshot.is_ok()).map(|(found, _, _)| *found).min();
+    let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
+    if plan.version.revision() == revision {
+        return Ok(plan.version.state);
+    }
+    Err(Error::NoSuchRevision { revision, oldest: oldest.unwrap_or(newest), newest })
 }
 
 fn file_beside(config: &ConfigFile, plan: &LogPlan, text: Option<&[u8]>) -> Result<(FileStatus, HandEdit), Error> {

@@ -15,6 +15,8 @@ pub(super) fn spans(text: &str, at: usize) -> Vec<Range<usize>> {
     // Whether each open bracket lies under a secret key, and whether the value to come does.
     let mut open = Vec::new();
     let mut secret = false;
+    // Whether nothing of that value was seen so far.
+    let mut awaited = false;
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
         let start = at;
@@ -34,11 +36,15 @@ pub(super) fn spans(text: &str, at: usize) -> Vec<Range<usize>> {
             _ => {
                 let content = text[start..at].trim_matches(['"', '\'']);
                 let is_key = text[at..].trim_start().starts_with([':', '=']);
-                if !is_key && (inside || secret) {
+                // A secret that has a colon or an equals sign in it looks like a key: `token = aGk=`.
+                let is_quoted = matches!(first, '"' | '\'');
+                if !is_key && (inside || secret) || secret && (awaited || !is_quoted) {
                     found.push(start..at);
+                    awaited = false;
                 } else if is_key || is_secret_key(content) {
                     // A secret key may lack its colon.
                     secret = is_secret_key(content);
+                    awaited = secret;
                 }
             }
         }
@@ -97,6 +103,10 @@ mod tests {
             ("// \"token\": \"c4n4ry\"\n{", "// \"token\": ***\n{"),
             ("password: correct horse\nport: 1", "password: *** ***\nport: 1"),
             ("api_key = c4n4ry\nport = 1", "api_key = ***\nport = 1"),
+            ("token: c4n4ry: x\nport: 1", "token: ***: ***\nport: 1"),
+            ("token = c4n4ry==\nport = 1", "token = ***==\nport = 1"),
+            ("password = correct c4n4ry=horse", "password = *** ***=***"),
+            (r#"{"token": "c4n4ry": 1, "port": 1"#, r#"{"token": ***: ***, "port": 1"#),
             (r#"{"port": "8080", "host": "a"#, r#"{"port": "8080", "host": "a"#),
         ];
         for (text, shown) in cases {

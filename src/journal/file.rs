@@ -81,7 +81,7 @@ impl Inner {
         let (status, shown) = match done {
             Ok(done) => done,
             // The edits are safe; only the file lags.
-            Err(error @ (Error::Io { .. } | Error::Locked { .. } | Error::NotApplied(_))) => {
+            Err(error @ (Error::Io { .. } | Error::Locked { .. } | Error::NotApplied(_) | Error::Forbidden { .. })) => {
                 let revision = self.log.published()?.revision();
                 (FileStatus::Behind { shows: None, revision, why: Behind::Failed(error.to_string()) }, None)
             }
@@ -111,10 +111,10 @@ impl Inner {
         }
     }
 
-    /// The newest revision, if that is what the file was brought up to for closing.
+    /// The revision that the file was brought up to for closing, if this process knows of none that is newer.
     pub(super) fn closed_at(&self) -> Option<u64> {
         let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        closed.filter(|revision| *revision == self.log.newest())
+        closed.filter(|revision| *revision >= self.log.newest())
     }
 
     /// Remove what crashes left beside the config file, journals that never got their name among it.

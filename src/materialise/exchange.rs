@@ -13,6 +13,8 @@ impl Materialiser<'_> {
         old_hash: TextHash,
         new: &[u8],
     ) -> Result<Outcome, Error> {
+        // Before they are copied: what is set later is seen to be another.
+        let set_by_people = file::set_by_people(&*old.file).map_err(Error::io("look at", &self.config.path))?;
         let side = match self.write_beside(new, Some(&*old.file)) {
             // A directory that is not ours, or a file whose owner or attributes we may not give to another.
             Err(Error::Io { source, .. }) if is_forbidden(&source) => return self.rewrite(version, old, new),
@@ -24,7 +26,7 @@ impl Materialiser<'_> {
             revision: version.revision(),
             name: side.name.clone(),
         };
-        if !planted(Bug::NoteLeftOut) && !self.announce(version, note, &side.name)? {
+        if !planted(Bug::NoteLeftOut) && !self.announce_side(version, note, &side)? {
             return Ok(Outcome::Again);
         }
         let path = self.beside(&side.name);
@@ -46,7 +48,7 @@ impl Materialiser<'_> {
             };
         }
         let wanted = leased.is_ok() && file::is_wanted(&*old.file);
-        if !planted(Bug::ExchangeUnchecked) && (wanted || !self.is_what_was_read(&path, &old)?) {
+        if !planted(Bug::ExchangeUnchecked) && (wanted || !self.is_what_was_read(&path, &old, &set_by_people)?) {
             // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
             if !planted(Bug::SaveNotPutBack) {
                 self.put_back(&path, new)?;
@@ -68,6 +70,19 @@ impl Materialiser<'_> {
             self.log.storage.remove(&path).map_err(Error::io("remove", &path))?;
         }
         Ok(outcome)
+    }
+
+    /// Note that a text that lies beside the file is about to be shown. Where that cannot be, the text goes again: it may be
+    /// tried every second, and each time with another one.
+    pub(super) fn announce_side(&self, version: &Version, note: Note, side: &Beside) -> Result<bool, Error> {
+        let announced = self.announce(version, note, &side.name);
+        if !matches!(announced, Ok(true)) {
+            let path = self.beside(&side.name);
+            if let Err(error) = self.log.storage.remove(&path) {
+                tracing::debug!(path = %path.display(), %error, "a text that is not shown stays until the next sweep");
+            }
+        }
+        announced
     }
 
     /// A new text is about to be the config file: whoever looks at that knows it for ours without reading it.
@@ -113,8 +128,13 @@ impl Materialiser<'_> {
         perform::set_aside(&*self.log.storage, &self.log.dir, &name, bytes)
     }
 
-    /// Whether the file that came out of the exchange is the one that the patch was made from.
-    fn is_what_was_read(&self, path: &std::path::Path, old: &Text) -> Result<bool, Error> {
+    /// Whether the file that came out of the exchange is the one that the patch was made from, open to the same people.
+    fn is_what_was_read(
+        &self,
+        path: &std::path::Path,
+        old: &Text,
+        set_by_people: &file::Attributes,
+    ) -> Result<bool, Error> {
         let found = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
         if found.kind != Kind::File {
             return Ok(false);
@@ -123,6 +143,9 @@ impl Materialiser<'_> {
         let stat = out.stat().map_err(Error::io("look at", path))?;
         if !stat.same_file(&old.stat) || (stat.mode, stat.uid, stat.gid) != (old.stat.mode, old.stat.uid, old.stat.gid)
         {
+            return Ok(false);
+        }
+        if file::set_by_people(&*out).map_err(Error::io("look at", path))? != *set_by_people {
             return Ok(false);
         }
         file::holds(&*out, &old.bytes).map_err(Error::io("read", path))

@@ -1,5 +1,6 @@
 //! The config file itself: where it really is, and what it shows, read as a whole.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -186,6 +187,17 @@ impl ConfigFile {
             }
         }
     }
+}
+
+/// By name, and in its order.
+pub(super) type Attributes = Vec<(OsString, Vec<u8>)>;
+
+/// The attributes that nobody but people and their programs changes: the access list, and those that are theirs to name.
+pub(super) fn set_by_people(file: &dyn File) -> io::Result<Attributes> {
+    let mut found = file.attributes()?;
+    found.retain(|(name, _)| name == storage::ACCESS_LIST || name.to_string_lossy().starts_with("user."));
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Whether a file holds this text and nothing else. Read piece by piece: a copy of a large text costs more than reading it.

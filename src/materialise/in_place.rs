@@ -73,9 +73,10 @@ impl Materialiser<'_> {
         let hash = hash_text(&self.log.store, new);
         let before = hash_text(&self.log.store, &old);
         let note = Note::Rewriting { old: before, new: hash, revision, name: name.clone() };
-        if !self.announce(version, note, &name)? {
+        let announced = self.announce(version, note, &name);
+        if !matches!(announced, Ok(true)) {
             self.forget_texts(&name);
-            return Ok(Outcome::Again);
+            return announced.map(|_| Outcome::Again);
         }
         self.write_over(&held, &name, old.len(), new)?;
         let stat = held.let_go().map_err(Error::io("look at", path))?;

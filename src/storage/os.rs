@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, StatxAttributes
 use rustix::process::{Pid, Resource, getrlimit};
 use rustix::thread::futex;
 
-use super::{File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
+use super::{ACCESS_LIST, File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
 
 mod fork;
 mod large;
@@ -285,7 +285,12 @@ impl File for OsFile {
             let (uid, gid) = (Uid::from_raw(theirs.uid), Gid::from_raw(theirs.gid));
             rustix::fs::fchown(&self.file, Some(uid), Some(gid))?;
         }
-        for (name, value) in like.attributes()? {
+        let attributes = like.attributes()?;
+        // Where new files get a list from their directory, this one may be open to more people than `like`.
+        if !attributes.iter().any(|(name, _)| name == ACCESS_LIST) {
+            xattr::remove(self.file.as_fd(), ACCESS_LIST)?;
+        }
+        for (name, value) in attributes {
             self.set_attribute(&name, &value)?;
         }
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(theirs.mode))?;
@@ -355,6 +360,17 @@ mod xattr {
             }
         }
         Ok(found)
+    }
+
+    /// It need not be there.
+    pub(super) fn remove(fd: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        // Asked for first, since removing nothing is work for a disk too.
+        let nothing: &mut [u8] = &mut [];
+        match rustix::fs::fgetxattr(fd, name, nothing) {
+            Err(Errno::NODATA | Errno::NOTSUP) => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(rustix::fs::fremovexattr(fd, name)?),
+        }
     }
 
     /// Most files have no attributes, or small ones. The kernel's own limit for a list of names and for a value is 64 KiB.

@@ -260,6 +260,11 @@ fn a_save_that_drops_most_is_held_back_until_it_is_accepted() {
     let edit = store.run(&["set", "a", "4", "--json"]);
     assert!(edit.out.starts_with("{\"revision\":3,\"changed\":true}"), "{edit:?}");
     assert!(edit.err.starts_with("{\"error\":{\"code\":\"file_behind\",\"exit\":9,"), "{edit:?}");
+    for looking in [&["status"][..], &["verify"], &["recover", "--dry-run"]] {
+        let looked = store.run(looking).out;
+        assert!(looked.contains("more than half of its values gone"), "{looking:?}: {looked}");
+        assert!(looked.contains("--accept-file") && !looked.contains("compact"), "{looking:?}: {looked}");
+    }
     let dry = store.run(&["set", "a", "5", "--dry-run"]);
     assert_eq!((dry.code, dry.out.as_str()), (0, ""), "{dry:?}");
     assert!(dry.err.contains("would be logged, but settings.json would not show it"), "{dry:?}");
@@ -287,6 +292,10 @@ fn a_conflict_with_a_hand_edit_is_a_warning_and_an_entry_in_the_log() {
     assert_eq!(json.lines().count(), 1, "{json}");
     assert!(json.contains("\"kind\":\"file\"") && json.contains("\"conflicts\":[\"a\"]"), "{json}");
     assert_eq!(store.ok(&["log", "a"]).matches("set a = 2").count(), 1, "what the program wrote stays in the log");
+    let overruled = "\"overruled\":[{\"revision\":2,\"op\":\"set\",\"path\":\"a\",\"value\":2}]";
+    assert!(json.contains(overruled), "{json}");
+    let both = store.ok(&["log", "--conflicts"]);
+    assert!(both.contains("    set a = 9\n") && both.contains("        revision 2: set a = 2\n"), "{both}");
 }
 
 #[test]

@@ -12,7 +12,17 @@ use crate::support::{Store, ran};
 #[test]
 fn code_1_for_what_is_not_there() {
     let store = Store::empty();
-    for args in [&["get", "a"][..], &["ls"], &["dump"], &["status"], &["log"], &["verify"], &["recover"]] {
+    for args in [
+        &["get", "a"][..],
+        &["ls"],
+        &["dump"],
+        &["status"],
+        &["log"],
+        &["verify"],
+        &["recover"],
+        &["compact"],
+        &["compact", "--dry-run"],
+    ] {
         let ran = store.run(args);
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}: {ran:?}");
         assert_eq!(ran.err, "cfgwal: settings.json does not exist\n", "{args:?}");
@@ -60,6 +70,29 @@ fn code_3_for_an_edit_of_a_file_that_someone_broke_by_hand() {
     store.write("{\"a\": 2}");
     assert_eq!(store.ok(&["increment", "a"]), "3\n");
     assert_eq!(store.text(), "{\"a\": 3}");
+}
+
+#[test]
+fn what_to_do_stands_below_the_line_that_does_not_parse() {
+    let store = Store::with("{\"a\": 1}");
+    store.ok(&["set", "a", "2"]);
+    store.write("broken");
+    let recover = store.run(&["recover"]);
+    assert_eq!(recover.code, 9, "{recover:?}");
+    assert!(
+        recover.err.ends_with(
+            "      | ^\n  put the text right; then the next edit or `cfgwal compact` brings the file up to date\n"
+        ),
+        "{recover:?}"
+    );
+    let status = store.ok(&["status"]);
+    assert!(status.contains("| ^\n          put the text right; "), "{status}");
+    let verify = store.ok(&["verify"]);
+    assert!(verify.ends_with("the journal is well; the file waits for you\n"), "{verify}");
+    store.write("{\"a\": 3}");
+    store.ok(&["compact", "--quiet"]);
+    assert!(store.ok(&["verify"]).ends_with("all is well\n"));
+    assert_eq!(store.ok(&["get", "a"]), "3\n");
 }
 
 /// A store with a bit flipped in its third record of five.
@@ -162,6 +195,7 @@ fn code_7_says_what_was_tried_and_on_which_path() {
     let ran = ran(store.bare(&["-f", "settings.json/below.json", "set", "a", "1"]).output());
     assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{ran:?}");
     assert!(ran.err.contains("settings.json/below.json") && ran.err.contains("Not a directory"), "{ran:?}");
+    assert!(ran.err.starts_with("cfgwal: the edit was not applied: cannot "), "{ran:?}");
     assert_eq!(store.everything(), before);
 }
 

@@ -244,3 +244,34 @@ fn recover_brings_a_lagging_file_up_to_date() {
     assert_eq!((done.code, done.err.as_str()), (0, ""), "{done:?}");
     assert_eq!(store.text(), "{\"n\": 1}");
 }
+
+#[test]
+fn the_log_of_a_path_has_the_patches_that_speak_of_it() {
+    let store = Store::with("{\"a\": {\"b\": 1, \"c\": 1}, \"d\": 1}");
+    store.ok(&["merge", "{\"a\": {\"b\": 2}}"]);
+    store.ok(&["merge", "a", "{\"c\": 2}"]);
+    store.ok(&["merge", "{\"d\": 2}"]);
+    let revisions = |path: &str| -> String {
+        store.ok(&["log", path]).lines().filter(|line| !line.starts_with(' ')).map(|line| &line[..1]).collect()
+    };
+    for (path, wanted) in [("a", "21"), ("a.b", "1"), ("a.c", "2"), ("a.b.x", "1"), ("d", "3"), ("e", ""), ("", "321")]
+    {
+        assert_eq!(revisions(path), wanted, "{path}");
+    }
+    assert!(store.ok(&["log", "d"]).ends_with("    merge the root {\"d\":2}\n"));
+}
+
+#[test]
+fn a_revision_that_is_not_there_is_called_by_its_number() {
+    let store = Store::with("{\"a\": 1}");
+    let ran = store.run(&["get", "a", "--at", "5"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, "cfgwal: revision 5 is not there: the log holds 0 to 0\n"), "{ran:?}");
+}
+
+#[test]
+fn a_plan_counts_as_people_do() {
+    let store = Store::with("{\"a\": 1}");
+    store.ok(&["set", "a", "2"]);
+    let plan = store.ok(&["recover", "--dry-run"]);
+    assert!(plan.contains("log       1 record after it, 1 segment, "), "{plan}");
+}

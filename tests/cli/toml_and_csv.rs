@@ -43,6 +43,9 @@ impl File {
         let ran = self.run(&["set", "b", "1"]);
         assert_eq!(ran.code, 9, "{ran:?}");
         assert_eq!(self.text(), "");
+        let read = self.run(&["get", "a"]);
+        assert_eq!((read.code, read.out.trim_matches(['\'', '"', '\n'])), (0, "2"), "as the edit saw it: {read:?}");
+        assert!(read.err.contains("--accept-file"), "{read:?}");
         self.ok(&["recover", "--accept-file"]);
         assert_eq!(self.text(), shows);
     }

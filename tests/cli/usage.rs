@@ -161,3 +161,24 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let ran = ran(child.wait_with_output());
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
 }
+
+#[test]
+fn colour_is_as_asked_for_where_the_command_line_is_wrong_too() {
+    let store = Store::empty();
+    for args in [&["--color", "always", "sett"][..], &["--color=always", "sett"], &["sett", "--color", "always"]] {
+        let ran = store.run(args);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains('\x1b'), "{args:?}: {ran:?}");
+    }
+    assert!(!store.run(&["sett"]).err.contains('\x1b'));
+}
+
+#[test]
+fn raw_and_json_exclude_each_other_wherever_they_stand() {
+    let store = Store::with("{\"a\": \"b\"}");
+    for args in [["--json", "get", "a", "--raw"], ["get", "a", "--raw", "--json"]] {
+        let ran = store.run(&args);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        assert!(ran.err.contains("--raw and --json exclude each other"), "{args:?}: {ran:?}");
+    }
+}

@@ -270,15 +270,18 @@ fn a_link_that_leads_nowhere_yet_gets_its_file_where_it_leads() {
     assert!(ran.code == 7 && ran.err.contains("nowhere"), "{ran:?}");
 }
 
-#[test]
-fn access_lists_and_attributes_stay_as_they_are() {
-    // acl(5), as the kernel keeps it: version 2; then for the owner, user 1234, the group, the mask and others what each may.
+/// acl(5), as the kernel keeps it: version 2; then for the owner, a user, the group, the mask and others what each may.
+fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
     let mut list = vec![2, 0, 0, 0];
-    for (tag, may, id) in
-        [(1_u16, 6_u16, u32::MAX), (2, 4, 1234), (4, 0, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)]
-    {
+    for (tag, may, id) in entries {
         list.extend(tag.to_le_bytes().into_iter().chain(may.to_le_bytes()).chain(id.to_le_bytes()));
     }
+    list
+}
+
+#[test]
+fn access_lists_and_attributes_stay_as_they_are() {
+    let list = access_list(&[(1, 6, u32::MAX), (2, 4, 1234), (4, 0, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)]);
     let kept = [("user.origin", b"by hand".to_vec()), ("system.posix_acl_access", list)];
     let store = Store::with(PROXY);
     fs::set_permissions(store.file(), fs::Permissions::from_mode(0o640)).unwrap();
@@ -296,6 +299,22 @@ fn access_lists_and_attributes_stay_as_they_are() {
         let len = getxattr(store.file(), *name, &mut found).unwrap();
         assert_eq!(found[..len], value[..], "{name}");
     }
+}
+
+#[test]
+fn a_list_that_a_directory_gives_to_new_files_opens_the_config_to_nobody() {
+    const TEST: &str = "a_list_that_a_directory_gives_to_new_files_opens_the_config_to_nobody";
+    let store = Store::with(PROXY);
+    fs::set_permissions(store.file(), fs::Permissions::from_mode(0o640)).unwrap();
+    let list = access_list(&[(1, 7, u32::MAX), (2, 4, 1234), (4, 5, u32::MAX), (16, 5, u32::MAX), (32, 0, u32::MAX)]);
+    if let Err(error) = setxattr(store.dir(), "system.posix_acl_default", &list, XattrFlags::empty()) {
+        return skipped(TEST, &format!("the directory takes no list: {error}"));
+    }
+    store.ok(&["set", "top_k", "11"]);
+    let mut found = vec![0; 256];
+    let list = getxattr(store.file(), "system.posix_acl_access", &mut found);
+    assert_eq!(list.err(), Some(rustix::io::Errno::NODATA), "user 1234 may read it now: {found:?}");
+    assert_eq!(fs::metadata(store.file()).unwrap().permissions().mode() & 0o7777, 0o640);
 }
 
 #[test]

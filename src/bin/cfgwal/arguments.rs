@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cfgwal::document::{self, Format, Invalid};
 use cfgwal::{Path, Value};
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::exit;
@@ -134,10 +134,25 @@ pub fn read(arguments: Vec<OsString>) -> Result<Cli, u8> {
 
 /// The same once more: help and complaints speak of other verbs than the one that was typed, too.
 fn read_with_all_verbs(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let mut command = Cli::command().color(colour(arguments));
     command.build();
     let matches = command.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// What `--color` says on a command line that may be wrong in other places.
+fn colour(arguments: &[OsString]) -> ColorChoice {
+    let mut words = arguments.iter().filter_map(|argument| argument.to_str());
+    let mut choice = ColorChoice::Auto;
+    while let Some(word) = words.next() {
+        let when = match word.strip_prefix("--color") {
+            Some("") => words.next().unwrap_or_default(),
+            Some(value) => value.trim_start_matches('='),
+            None => continue,
+        };
+        choice = when.parse().unwrap_or(choice);
+    }
+    choice
 }
 
 /// A path as it is typed.

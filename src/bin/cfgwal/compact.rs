@@ -27,6 +27,10 @@ pub struct Compact {
 
 pub fn run(args: &Compact, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
     let file = context.file()?;
+    if !context.has_journal()? {
+        // An edit may make the file. Here a name that is not there is a slip.
+        context.view()?;
+    }
     if args.dry_run {
         // No ops: what remains is what the file lacks.
         return difference::dry_run(Transaction::new(), None, &file, out);

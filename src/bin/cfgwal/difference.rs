@@ -13,6 +13,8 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::status::explained;
 use crate::terminal::Terminal;
 
 /// How long a line may be before its unchanged ends are left out on a screen.
@@ -38,20 +40,18 @@ pub fn look(file: &Path) -> Result<View, Failure> {
 
 /// Prints what an edit would do. Nothing is printed for no change, as `diff` does it.
 pub fn dry_run(edit: Transaction, expected: Option<u64>, file: &Path, out: &mut Terminal) -> Result<Exit, Failure> {
+    let progress = Progress::start(out, format!("comparing {}", file.display()));
     let view = look(file)?;
     let preview = view.preview(edit, expected)?;
+    let (before, after) = if out.json() { Default::default() } else { shown(&preview, &view, out)? };
+    drop(progress);
     if let Some(why) = held_back(&view) {
-        out.warn(&format!(
-            "the edit would be logged, but {} would not show it: {why}; {}",
-            file.display(),
-            why.advice()
-        ));
+        out.warn(&format!("the edit would be logged, but {} would not show it: {}", file.display(), explained(why)));
     }
     if out.json() {
         out.value(&to_value(&preview, &view, file, out)?)?;
         return Ok(Exit::Done);
     }
-    let (before, after) = shown(&preview, &view, out)?;
     for (colour, line) in lines(&before, &after, file, preview.revision, out.is_watched()) {
         match colour {
             Some(colour) => out.coloured(colour, &line)?,
@@ -97,8 +97,9 @@ fn shown(preview: &Preview, view: &View, out: &Terminal) -> Result<(String, Stri
 /// Both texts, fit to be shown. A file that does not exist yet has none.
 fn texts(before: Option<&[u8]>, after: &[u8], format: Format, show_secrets: bool) -> Result<(String, String), Failure> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let bare = || (before.map_or_else(String::new, text), text(after));
     if show_secrets {
-        return Ok((before.map_or_else(String::new, text), text(after)));
+        return Ok(bare());
     }
     let root = cfgwal::Path::root();
     let read = |bytes: &[u8]| document::parse(&format, bytes).map_err(|why| Failure::Unmaskable(why.to_string()));
@@ -108,6 +109,11 @@ fn texts(before: Option<&[u8]>, after: &[u8], format: Format, show_secrets: bool
     };
     let old = before.map(read).transpose()?;
     let new = read(after)?;
+    let has_secrets = |value: &Value| cfgwal::masked(&root, value) != *value;
+    if !has_secrets(&new) && !old.as_ref().is_some_and(has_secrets) {
+        // To write masks into a large document takes longer than all else.
+        return Ok(bare());
+    }
     let masked_before = match (before, &old) {
         (Some(bytes), Some(old)) => write(bytes, &cfgwal::masked(&root, old))?,
         _ => String::new(),

@@ -78,7 +78,7 @@ pub enum Failure {
 }
 
 /// How a message calls a path: the root has no text of its own.
-fn name(path: &Path) -> String {
+pub fn name(path: &Path) -> String {
     if path.is_empty() { "the root".to_owned() } else { path.to_string() }
 }
 

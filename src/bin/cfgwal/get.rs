@@ -22,7 +22,7 @@ pub struct Get {
     /// What
     path: String,
     /// Print a string and nothing else: no newline behind it, nothing escaped for the terminal
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     raw: bool,
     /// Print this where nothing is there, instead of failing
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
@@ -34,6 +34,9 @@ pub struct Get {
 
 pub fn run(args: &Get, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
     let path = arguments::path(&args.path)?;
+    if args.raw && out.json() {
+        return Err(Failure::Usage("--raw and --json exclude each other".to_owned()));
+    }
     let default = args.default.as_ref().map(|text| arguments::value(text, false).0);
     let (view, state) = match (reading::open(context, args.at, out), &default) {
         // No file has no values either.

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use cfgwal::{Entry, Op, OriginKind, Path, Transaction, Value};
+use cfgwal::{Entry, Op, OriginKind, Path, Segment, Transaction, Value};
 use clap::Args;
 use jiff::{Span, Timestamp, Zoned};
 
 use crate::arguments;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, name};
 use crate::reading;
 use crate::terminal::Terminal;
 
@@ -52,17 +52,19 @@ pub fn run(args: &Log, context: &Context, out: &mut Terminal) -> Result<Exit, Fa
         .filter(|entry| args.since.is_none_or(|since| time(&entry.transaction) >= since))
         .filter(|entry| path.as_ref().is_none_or(|path| entry.transaction.ops.iter().any(|op| touches(op, path))))
         .take(args.count.unwrap_or(usize::MAX));
+    // The whole log shows a conflict's other side where it stands.
+    let others = if args.conflicts { &history[..] } else { &[] };
     for entry in wanted {
         if out.json() {
-            out.value(&to_value(entry, out.show_secrets()))?;
+            out.value(&to_value(entry, others, out.show_secrets()))?;
         } else {
-            print(entry, out)?;
+            print(entry, others, out)?;
         }
     }
     reading::finish(&view)
 }
 
-fn print(entry: &Entry, out: &mut Terminal) -> Result<(), Failure> {
+fn print(entry: &Entry, history: &[Entry], out: &mut Terminal) -> Result<(), Failure> {
     let Transaction { origin, key, ops, .. } = &entry.transaction;
     let at = time(&entry.transaction).to_zoned(jiff::tz::TimeZone::system()).strftime("%F %T");
     let who = match origin.kind {
@@ -76,8 +78,22 @@ fn print(entry: &Entry, out: &mut Terminal) -> Result<(), Failure> {
     }
     for path in conflicts(&entry.transaction) {
         out.line(&format!("    conflict at {path}: a program had changed it too, the person's value counts"))?;
+        for (revision, op) in overruled(entry, path, history) {
+            out.line(&format!("        revision {revision}: {}", describe(op, out.show_secrets())))?;
+        }
     }
     Ok(())
+}
+
+/// What programs had done at this path since the text that the person began with.
+fn overruled<'a>(entry: &Entry, path: &'a Path, history: &'a [Entry]) -> impl Iterator<Item = (u64, &'a Op)> + use<'a> {
+    let began = entry.transaction.base.as_ref().map_or(entry.revision, |base| base.revision);
+    let since = began + 1..entry.revision;
+    let by_program =
+        move |other: &&Entry| since.contains(&other.revision) && other.transaction.origin.kind != OriginKind::File;
+    history.iter().filter(by_program).flat_map(move |other| {
+        other.transaction.ops.iter().filter(|op| touches(op, path)).map(|op| (other.revision, op))
+    })
 }
 
 /// Where a hand edit and the programs changed the same.
@@ -101,8 +117,19 @@ fn touches(op: &Op, path: &Path) -> bool {
     };
     match op {
         Op::Test { .. } => false,
+        Op::Merge { path: at, value } => {
+            near(at) && speaks_of(value, path.segments().get(at.segments().len()..).unwrap_or_default())
+        }
         Op::Move { from, to } => near(from) || near(to),
         op => op.path().is_some_and(near),
+    }
+}
+
+/// Whether a patch says something about what is below it by these steps. What is no object replaces all that was there.
+fn speaks_of(patch: &Value, below: &[Segment]) -> bool {
+    match (patch.as_object(), below.split_first()) {
+        (Some(patch), Some((Segment::Key(key), rest))) => patch.get(key).is_some_and(|patch| speaks_of(patch, rest)),
+        _ => true,
     }
 }
 
@@ -124,21 +151,23 @@ fn describe(op: &Op, show_secrets: bool) -> String {
         text
     };
     match op {
-        Op::Set { path, value } => format!("set {path} = {}", text(path, value)),
-        Op::Remove { path } => format!("remove {path}"),
-        Op::Merge { path, value } => format!("merge {path} {}", text(path, value)),
-        Op::Increment { path, by } => format!("increment {path} by {}", text(path, &Value::Number(by.clone()))),
-        Op::Push { path, value, .. } => format!("push {path} {}", text(path, value)),
-        Op::Insert { path, value } | Op::Place { path, value, .. } => format!("insert {path} = {}", text(path, value)),
-        Op::Move { from, to } => format!("move {from} to {to}"),
-        Op::Test { path, expected: Some(value) } => format!("if {path} is {}", text(path, value)),
-        Op::Test { path, expected: None } => format!("if {path} is absent"),
+        Op::Set { path, value } => format!("set {} = {}", name(path), text(path, value)),
+        Op::Remove { path } => format!("remove {}", name(path)),
+        Op::Merge { path, value } => format!("merge {} {}", name(path), text(path, value)),
+        Op::Increment { path, by } => format!("increment {} by {}", name(path), text(path, &Value::Number(by.clone()))),
+        Op::Push { path, value, .. } => format!("push {} {}", name(path), text(path, value)),
+        Op::Insert { path, value } | Op::Place { path, value, .. } => {
+            format!("insert {} = {}", name(path), text(path, value))
+        }
+        Op::Move { from, to } => format!("move {} to {}", name(from), name(to)),
+        Op::Test { path, expected: Some(value) } => format!("if {} is {}", name(path), text(path, value)),
+        Op::Test { path, expected: None } => format!("if {} is absent", name(path)),
         // A newer kind of op still shows itself, secrets masked.
         op => format!("{op:?}"),
     }
 }
 
-fn to_value(entry: &Entry, show_secrets: bool) -> Value {
+fn to_value(entry: &Entry, history: &[Entry], show_secrets: bool) -> Value {
     let Transaction { origin, key, ops, .. } = &entry.transaction;
     let object = |fields: Vec<(&str, Value)>| -> Value { fields.into_iter().collect() };
     let who = object(vec![
@@ -156,6 +185,13 @@ fn to_value(entry: &Entry, show_secrets: bool) -> Value {
     let conflicts = conflicts(&entry.transaction);
     if !conflicts.is_empty() {
         fields.push(("conflicts", conflicts.iter().map(|path| Value::from(path.to_string())).collect()));
+        let overruled = conflicts.iter().flat_map(|path| overruled(entry, path, history)).map(|(revision, op)| {
+            let mut fields = vec![("revision", Value::from(revision))];
+            fields.extend(op_fields(op, show_secrets));
+            object(fields)
+        });
+        let overruled: Vec<Value> = overruled.collect();
+        fields.extend((!overruled.is_empty()).then(|| ("overruled", overruled.into_iter().collect())));
     }
     fields.push(("ops", Value::from(ops.iter().map(|op| object(op_fields(op, show_secrets))).collect::<Vec<_>>())));
     object(fields)

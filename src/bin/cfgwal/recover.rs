@@ -22,7 +22,8 @@ use crate::verify::{findings, no_journal};
 Examples:
   cfgwal recover --dry-run
   cfgwal recover
-  cfgwal recover --accept-loss    # go on without damaged records; their bytes are kept aside")]
+  cfgwal recover --accept-loss    # go on without damaged records; their bytes are kept aside
+  cfgwal recover --accept-file    # the file was emptied on purpose")]
 pub struct Recover {
     /// Print what would be done and change nothing; exit 5 if there is something to do
     #[arg(long)]
@@ -30,7 +31,7 @@ pub struct Recover {
     /// Go on without the acknowledged records that cannot be read
     #[arg(long)]
     accept_loss: bool,
-    /// Write a config file anew that someone removed
+    /// Take a config file as it is, though most of it is gone; write one anew that someone removed
     #[arg(long)]
     accept_file: bool,
 }

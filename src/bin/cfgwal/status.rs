@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cfgwal::{FileStatus, Value, View};
+use cfgwal::{Behind, FileStatus, Value, View};
 use clap::Args;
 
 use crate::compact::{count, size};
@@ -61,12 +61,19 @@ pub fn file_line(status: &FileStatus) -> String {
     match status {
         FileStatus::Current { revision } => format!("current: shows revision {revision}"),
         FileStatus::Behind { shows: Some(shows), revision, why } => {
-            format!("shows revision {shows} of {revision}: {why}; {}", why.advice())
+            format!("shows revision {shows} of {revision}: {}", explained(why))
         }
         FileStatus::Behind { shows: None, revision, why } => {
-            format!("does not show revision {revision}: {why}; {}", why.advice())
+            format!("does not show revision {revision}: {}", explained(why))
         }
     }
+}
+
+/// What keeps the file from showing an edit, and what to do about it; below a line that is quoted, on a line of its own.
+pub fn explained(why: &Behind) -> String {
+    let text = why.to_string();
+    let between = if text.contains('\n') { "\n" } else { "; " };
+    format!("{text}{between}{}", why.advice())
 }
 
 /// What the file shows, for programs.

@@ -1,6 +1,6 @@
 //! `cfgwal verify`
 
-use cfgwal::{Report, Value};
+use cfgwal::{Behind, FileStatus, Report, Value};
 use clap::Args;
 
 use crate::compact::count;
@@ -63,10 +63,12 @@ fn print(report: &Report, out: &mut Terminal) -> Result<(), Failure> {
     for (line, tag) in file_line(&report.file).lines().zip(["file"].into_iter().chain(std::iter::repeat(""))) {
         out.chat(&format!("{tag:8}  {line}"))?;
     }
-    out.chat(if report.is_clean() {
-        "all is well"
-    } else {
-        "not all is well; `cfgwal recover --dry-run` says what to do"
+    out.chat(match &report.file {
+        _ if !report.is_clean() => "not all is well; `cfgwal recover --dry-run` says what to do",
+        FileStatus::Current { .. } | FileStatus::Behind { why: Behind::Pending | Behind::EditedByHand, .. } => {
+            "all is well"
+        }
+        FileStatus::Behind { .. } => "the journal is well; the file waits for you",
     })
 }
 

@@ -595,6 +595,14 @@ impl Handle {
         self.0.try_lock(Lock::Exclusive)
     }
 
+    /// An extended attribute.
+    ///
+    /// # Errors
+    /// As the system's.
+    pub fn attribute(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.attributes()?.into_iter().find(|(found, _)| found == name).map(|(_, value)| value))
+    }
+
     /// Set an extended attribute.
     ///
     /// # Errors

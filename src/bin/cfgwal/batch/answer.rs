@@ -4,6 +4,7 @@ use cfgwal::{Ack, Value};
 
 use super::request::Shape;
 use crate::failure::Failure;
+use crate::status::explained;
 
 /// What an answer has besides `id` and `ok`.
 pub type Fields = Vec<(&'static str, Value)>;
@@ -30,7 +31,7 @@ pub fn value(at: u64, value: &Value) -> Fields {
 pub fn edit(ack: &Ack, shape: Shape, conflicts: impl Iterator<Item = String>) -> Fields {
     let mut fields = results(ack.revision, &ack.results, shape);
     let held_back = ack.held_back.as_ref();
-    let held_back = held_back.map(|why| format!("the file does not show the edit: {why}; {}", why.advice()));
+    let held_back = held_back.map(|why| format!("the file does not show the edit: {}", explained(why)));
     let warnings: Vec<String> = held_back.into_iter().chain(conflicts).collect();
     if !warnings.is_empty() {
         fields.push(("warning", Value::from(warnings.join("; "))));

@@ -180,7 +180,7 @@ impl<'a> Fields<'a> {
                 let expected = if self.flag("absent")? { None } else { Some(self.value()?) };
                 Op::Test { path: self.path("path")?, expected }
             }
-            _ => return Err(Failure::Usage(format!("there is no op `{name}`"))),
+            _ => return Err(Failure::Usage(format!("there is no op `{name}`; `cfgwal help batch` lists them"))),
         })
     }
 

@@ -12,6 +12,7 @@ use crate::difference;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::status::explained;
 use crate::terminal::Terminal;
 
 /// What every edit takes.
@@ -42,10 +43,8 @@ impl Apply {
         if dry_run {
             return difference::dry_run(transaction, expected, &context.file()?, out);
         }
-        refuse_first(&transaction, expected, context)?;
-        let journal = context.journal()?;
-        refuse_early(&transaction, expected, &journal)?;
         let progress = Progress::start(out, format!("writing {}", context.file()?.display()));
+        let journal = prepare(&transaction, expected, context).map_err(not_applied)?;
         let ack = journal.append_last(transaction, expected)?;
         drop(progress);
         tracing::info!(revision = ack.revision, changed = ack.changed, "durable");
@@ -86,6 +85,22 @@ fn split(condition: &str) -> Result<(&str, &str), Failure> {
         }
     }
     Err(Failure::Usage(format!("--if takes PATH=VALUE, and `{condition}` has no `=`")))
+}
+
+/// The journal, for an edit that nothing is known to stand against.
+fn prepare(edit: &Transaction, expected: Option<u64>, context: &Context) -> Result<Journal, Failure> {
+    refuse_first(edit, expected, context)?;
+    let journal = context.journal()?;
+    refuse_early(edit, expected, &journal)?;
+    Ok(journal)
+}
+
+/// A disk that fails before the edit leaves nobody in doubt about the edit.
+fn not_applied(failure: Failure) -> Failure {
+    match failure {
+        Failure::Engine(error @ (Error::Io { .. } | Error::Locked { .. })) => Error::NotApplied(Box::new(error)).into(),
+        other => other,
+    }
 }
 
 /// The first edit makes the journal. One that does not fit the file is refused before that, and leaves nothing behind.
@@ -169,7 +184,7 @@ pub fn settled(file: PathBuf, status: &FileStatus) -> Result<Exit, Failure> {
         // It was written, and since then others went on: what they did is theirs to show.
         FileStatus::Behind { shows: Some(_), why: Behind::Pending, .. } => Ok(Exit::Done),
         FileStatus::Behind { shows, revision, why } => {
-            Err(Failure::Behind { file, revision: *revision, shows: *shows, why: format!("{why}; {}", why.advice()) })
+            Err(Failure::Behind { file, revision: *revision, shows: *shows, why: explained(why) })
         }
         FileStatus::Current { .. } => Ok(Exit::Done),
     }

@@ -1,0 +1,227 @@
+//! What another process does between any two calls of one that shows a new text: its edits are in the file too, and
+//! nobody is shown less than before.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use cfgwal::sim::{Call, Disk, FaultPlan, Process, Seen, Times};
+use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Transaction};
+
+const FILE: &str = "/settings.json";
+const TEXT: &str = "{\n  \"a\": 0,\n  \"b\": 0,\n  \"c\": 0\n}\n";
+
+fn new_disk() -> Disk {
+    let disk = Disk::new();
+    disk.process().write_file(FILE, TEXT).unwrap();
+    disk.settle();
+    disk
+}
+
+fn open(process: &Process) -> Journal {
+    Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE).unwrap()
+}
+
+fn text_of(disk: &Disk) -> String {
+    String::from_utf8(disk.read(FILE).unwrap()).unwrap()
+}
+
+fn beside(disk: &Disk) -> Vec<String> {
+    let names = disk.process().names("/").unwrap();
+    names.into_iter().filter(|name| name.starts_with(".settings")).collect()
+}
+
+/// Do `act` before one call of this process, the `at`-th from now on.
+fn before_call(process: &Process, at: u64, mut act: impl FnMut() + Send + 'static) {
+    let mut called = 0;
+    process.observe(move |_| {
+        called += 1;
+        if called == at {
+            act();
+        }
+    });
+}
+
+fn calls_of(process: &Process, run: impl FnOnce()) -> u64 {
+    process.set_plan(FaultPlan::new());
+    run();
+    process.calls()
+}
+
+#[test]
+fn where_names_cannot_be_exchanged_an_edit_that_comes_meanwhile_is_shown_too() {
+    let scene = || {
+        let disk = new_disk();
+        disk.set_rules(|rules| rules.exchange = false);
+        let processes = [disk.process(), disk.process()];
+        let journals = [open(&processes[0]), open(&processes[1])];
+        journals[0].append(Op::set("a", 1)).unwrap();
+        (disk, processes, journals)
+    };
+    let (_, processes, journals) = scene();
+    let calls = calls_of(&processes[0], || drop(journals[0].materialise().unwrap()));
+    let mut tried = 0;
+    for at in 1..=calls {
+        let (disk, processes, journals) = scene();
+        let (other, is_done) = (journals[1].clone(), Arc::new(AtomicBool::new(false)));
+        let done = is_done.clone();
+        // Not while the log is held.
+        before_call(&processes[0], at, move || done.store(other.append(Op::set("b", 1)).is_ok(), SeqCst));
+        let _ = journals[0].materialise();
+        processes[0].observe(|_| ());
+        if !is_done.load(SeqCst) {
+            continue;
+        }
+        tried += 1;
+        let status = journals[0].materialise().unwrap();
+        assert!(matches!(status, FileStatus::Current { .. }), "before call {at}: {status:?}");
+        let text = text_of(&disk);
+        assert_eq!(text, TEXT.replace("\"a\": 0", "\"a\": 1").replace("\"b\": 0", "\"b\": 1"), "before call {at}");
+        // A person changes something else.
+        disk.process().write_file(FILE, text.replace("\"c\": 0", "\"c\": 7")).unwrap();
+        journals[0].materialise().unwrap();
+        for (key, value) in [("a", 1), ("b", 1), ("c", 7)] {
+            assert_eq!(journals[0].get::<u64>(key).unwrap(), Some(value), "{key}, before call {at}");
+        }
+    }
+    println!("{tried} moments of showing a text where names cannot be exchanged");
+    assert!(tried > 20);
+}
+
+#[test]
+fn a_short_command_does_not_show_what_was_replaced_before_it_came_to_that() {
+    let scene = || {
+        let disk = new_disk();
+        let processes = [disk.process(), disk.process()];
+        let journals = [open(&processes[0]), open(&processes[1])];
+        journals[1].append(Op::set("b", 1)).unwrap();
+        journals[1].materialise().unwrap();
+        (disk, processes, journals)
+    };
+    let (_, processes, journals) = scene();
+    let calls = calls_of(&processes[0], || drop(journals[0].append_last(Op::set("a", 1), None).unwrap()));
+    let mut replaced = 0;
+    for at in 1..=calls {
+        let (disk, processes, journals) = scene();
+        // The revision that the other process saw in the file, and the value then.
+        let shown = Arc::new(Mutex::new(None));
+        let (other, seen, looks) = (journals[1].clone(), shown.clone(), disk.clone());
+        before_call(&processes[0], at, move || {
+            // It takes back what was set before, so that the file is as it was.
+            let is_made = other.append(Op::set("a", 0)).is_ok_and(|ack| ack.changed);
+            if is_made && let Ok(FileStatus::Current { revision }) = other.materialise() {
+                *seen.lock().unwrap() = Some((revision, text_of(&looks)));
+            }
+        });
+        let Ok(ack) = journals[0].append_last(Op::set("a", 1), None) else { continue };
+        processes[0].observe(|_| ());
+        if let Some((revision, text)) = shown.lock().unwrap().take()
+            && revision >= ack.revision
+        {
+            replaced += 1;
+            assert_eq!(text_of(&disk), text, "revision {revision} was shown before call {at}");
+        }
+    }
+    println!("{replaced} of {calls} moments of a short command at which what it set had been replaced");
+    assert!(replaced > 0);
+}
+
+#[test]
+fn a_text_whose_note_has_no_room_in_the_log_does_not_stay_either() {
+    // Beside the file, and where it is written over: how many writes come before that of the note.
+    for (is_linked, before) in [(false, 1), (true, 2)] {
+        let disk = new_disk();
+        let process = disk.process();
+        if is_linked {
+            process.link_file(FILE, "/other.json").unwrap();
+        }
+        let journal = open(&process);
+        journal.append(Op::set("a", 1)).unwrap();
+        for _ in 0..3 {
+            process.set_plan(FaultPlan::new().fail_only(&[Call::Write], before + 1, libc::ENOSPC, Times::Once));
+            let status = journal.materialise().unwrap();
+            process.set_plan(FaultPlan::new());
+            assert!(matches!(status, FileStatus::Behind { why: Behind::Failed(_), .. }), "{status:?}");
+            let kept = disk.process().names("/settings.json.cfgwal").unwrap();
+            let left: Vec<_> =
+                kept.into_iter().filter(|name| name.starts_with("rewrite-")).chain(beside(&disk)).collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+        let status = journal.materialise().unwrap();
+        assert!(matches!(status, FileStatus::Current { revision: 1 }), "{status:?}");
+    }
+}
+
+#[test]
+fn a_text_of_ours_is_known_unread_before_it_is_settled_and_a_save_into_it_is_seen() {
+    for is_saved in [false, true] {
+        let disk = new_disk();
+        let process = disk.process();
+        let journal = open(&process);
+        journal.append(Op::set("b", 1)).unwrap();
+        // The sync that comes after the exchange fails: what the file shows is told to nobody.
+        process.set_plan(FaultPlan::new().fail_only(&[Call::SyncDir], 1, libc::EIO, Times::Once));
+        journal.append_last(Op::set("a", 1), None).unwrap();
+        process.set_plan(FaultPlan::new());
+        let shown = text_of(&disk);
+        assert!(shown.contains("\"a\": 1"), "{shown}");
+        disk.advance(std::time::Duration::from_millis(10));
+        if is_saved {
+            let by_hand = shown.replace("\"a\": 1", "\"a\": 5");
+            disk.process().hold(FILE, true).unwrap().write_at(by_hand, 0).unwrap();
+        }
+        let reads = Arc::new(AtomicU64::new(0));
+        let counted = reads.clone();
+        process.observe(move |seen: &Seen<'_>| {
+            let is_read = seen.call == Call::Read && seen.path == std::path::Path::new(FILE);
+            counted.fetch_add(u64::from(is_read), SeqCst);
+        });
+        let ack = journal.append(Transaction::new().increment("a", 10)).unwrap();
+        assert_eq!(reads.load(SeqCst) > 0, is_saved, "a text of ours need not be read");
+        let expected = if is_saved { 15 } else { 11 };
+        assert_eq!(ack.results, [Some(expected.into())], "an older save comes before a newer edit");
+    }
+}
+
+#[test]
+fn a_config_file_that_cannot_be_read_does_not_keep_the_log_from_being_folded() {
+    let disk = new_disk();
+    let process = disk.process();
+    let journal = open(&process);
+    journal.append(Op::set("a", 1)).unwrap();
+    disk.process().remove_file(FILE).unwrap();
+    disk.process().make_dir(FILE).unwrap();
+    for round in 0..3 {
+        journal.append(Op::set("b", 1 + round)).unwrap();
+        let (compaction, status) = journal.compact().unwrap();
+        assert_eq!(compaction.revision, 2 + round);
+        assert!(matches!(status, FileStatus::Behind { .. }), "{status:?}");
+    }
+}
+
+#[test]
+fn who_may_read_the_file_is_not_forgotten_when_that_changes_while_a_text_is_shown() {
+    const LIST: &str = "system.posix_acl_access";
+    let scene = || {
+        let disk = new_disk();
+        disk.process().hold(FILE, false).unwrap().set_attribute(LIST, b"many").unwrap();
+        let process = disk.process();
+        let journal = open(&process);
+        journal.append(Op::set("a", 1)).unwrap();
+        (disk, process, journal)
+    };
+    let (_, process, journal) = scene();
+    let calls = calls_of(&process, || drop(journal.materialise().unwrap()));
+    for at in 1..=calls {
+        let (disk, process, journal) = scene();
+        let person = disk.process();
+        before_call(&process, at, move || {
+            person.hold(FILE, false).unwrap().set_attribute(LIST, b"few").unwrap();
+        });
+        let status = journal.materialise().unwrap();
+        process.observe(|_| ());
+        assert!(matches!(status, FileStatus::Current { .. }), "before call {at}: {status:?}");
+        let found = disk.process().hold(FILE, false).unwrap().attribute(LIST).unwrap();
+        assert_eq!(found.as_deref(), Some(&b"few"[..]), "before call {at}");
+    }
+    println!("{calls} moments of showing a text at which the file was closed to others");
+}
