@@ -151,6 +151,7 @@ pub struct Pending {
 impl Pending {
     /// Wait until the edit is durable.
     pub fn wait(self) -> Result<Ack, Error> {
+        self.inner.log.refuse_child()?;
         let settled = self.inner.drive(&self.slot);
         self.inner.acknowledge(&self.slot, settled)
     }
@@ -161,6 +162,7 @@ impl Future for Pending {
 
     /// Ready once the edit is durable; the background thread sees to that.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner.log.refuse_child()?;
         match self.slot.poll(context) {
             Poll::Ready(settled) => Poll::Ready(self.inner.acknowledge(&self.slot, settled)),
             Poll::Pending => {
@@ -389,6 +391,7 @@ impl Journal {
     /// # Errors
     /// As [`materialise`](Journal::materialise). Edits that were acknowledged are safe whatever this says.
     pub fn close(self) -> Result<FileStatus, Error> {
+        self.inner.log.refuse_child()?;
         self.inner.drain();
         if let Some(revision) = self.inner.closed_at() {
             return Ok(FileStatus::Current { revision });
@@ -495,11 +498,12 @@ impl Inner {
     /// Say what came of an edit that had its turn.
     fn acknowledge(self: &Arc<Self>, slot: &Slot, mut settled: Settled) -> Result<Ack, Error> {
         let appended = loop {
+            let nothing_written = settled.outcome.as_ref().map_or(true, |appended| !appended.written);
             match (settled.outcome, settled.durable) {
                 (Ok(appended), Ok(())) => break appended,
                 // Judged on something that was lost, and nothing was written: judge again.
-                (Ok(appended), Err(error))
-                    if matches!(*error, Error::OutcomeUnknown(_)) && !appended.written && !self.log.is_latched() =>
+                (_, Err(error))
+                    if matches!(*error, Error::OutcomeUnknown(_)) && nothing_written && !self.log.is_latched() =>
                 {
                     let (again, _) = self.queue.push(slot.edit.clone());
                     settled = self.drive(&again);
@@ -549,6 +553,7 @@ impl Inner {
 
     /// Everything in the log so far is durable, all that was submitted among it.
     fn flush(&self) -> Result<(), Error> {
+        self.log.refuse_child()?;
         self.drain();
         self.log.sync_all()
     }

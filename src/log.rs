@@ -39,6 +39,10 @@ mod sync;
 pub(crate) use append::{Entry, Request, Want};
 pub(crate) use heal::successor;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 /// Bytes of log after which a version is kept for readers, whether or not one has asked.
 const KEPT_EVERY: u64 = 256 * 1024;
 
@@ -193,9 +197,7 @@ impl Log {
 
     /// The newest durable version. Costs one load when there is nothing new.
     pub(crate) fn published(&self) -> Result<Arc<Version>, Error> {
-        if !self.is_ours() {
-            return Err(Error::Forked { path: self.dir.clone() });
-        }
+        self.refuse_child()?;
         let version = self.published.load_full();
         let reached = self.reached();
         if is_at(&version, reached) {
@@ -379,13 +381,16 @@ impl Log {
     }
 
     pub(crate) fn usable(&self) -> Result<(), Error> {
-        if !self.is_ours() {
-            return Err(Error::Forked { path: self.dir.clone() });
-        }
+        self.refuse_child()?;
         if self.latched.load(SeqCst) {
             return Err(Error::ReadOnly { path: self.dir.clone() });
         }
         Ok(())
+    }
+
+    /// A forked child must wait for nobody: the threads that it would wait for are its parent's.
+    pub(crate) fn refuse_child(&self) -> Result<(), Error> {
+        if self.is_ours() { Ok(()) } else { Err(Error::Forked { path: self.dir.clone() }) }
     }
 
     /// Whether this is the process that opened it, and not a forked child.

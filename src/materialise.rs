@@ -7,7 +7,7 @@
 //! A text in the file that the log does not know is someone's edit. It is never overwritten.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::compact;
@@ -283,8 +283,11 @@ impl Materialiser<'_> {
         }
         if new == old.bytes {
             // The edits cancelled each other out: the same text stands for a newer revision.
-            self.note(Note::Shown { text: old_hash, revision: version.revision() })?;
-            return Ok(Outcome::Done(Shown { stat: old.stat, revision: version.revision() }));
+            let revision = version.revision();
+            let now = self.note_of(version, Note::Shown { text: old_hash, revision })?;
+            let is_told = now.known(&old_hash).is_some_and(|known| known.stands_for.revision() == revision);
+            let shown = Shown { stat: old.stat, revision };
+            return Ok(if is_told { Outcome::Done(shown) } else { Outcome::Again });
         }
         if self.must_stay(&old.stat)? {
             self.rewrite(version, old, &new)
@@ -399,7 +402,7 @@ impl Materialiser<'_> {
         let new = self.text_of_new_file(version)?;
         let side = self.write_beside(&new, None)?;
         let note = Note::Showing { old: None, new: side.hash, revision: version.revision(), name: side.name.clone() };
-        if !self.announce_side(note, &side)? {
+        if !self.announce_side(version, note, &side)? {
             return Ok(Outcome::Again);
         }
         let (from, to) = (self.beside(&side.name), &self.config.path);
@@ -490,7 +493,12 @@ impl Materialiser<'_> {
     }
 
     fn append_note(&self, note: Note) -> Result<(), Error> {
-        let mut request = [Request::new(Want::Computed(Box::new(move |_| Ok(Some(Entry::Note(note.clone()))))))];
+        self.append_note_if(note, |_| true)
+    }
+
+    fn append_note_if(&self, note: Note, is_true: impl Fn(&Version) -> bool + Send) -> Result<(), Error> {
+        let entry = move |now: &Version| Ok(is_true(now).then(|| Entry::Note(note.clone())));
+        let mut request = [Request::new(Want::Computed(Box::new(entry)))];
         self.log.append(&mut request);
         let [request] = request;
         request.outcome.expect("every request has an outcome").map(drop)
@@ -501,14 +509,23 @@ impl Materialiser<'_> {
         self.log.sync_all()
     }
 
+    /// Note what the file shows of a version, and see the note durable, with every edit of that version. The newest durable
+    /// version lacks the note if it was lost with a segment that failed, or if an edit may have been: then it is not made.
+    fn note_of(&self, version: &Version, note: Note) -> Result<Arc<Version>, Error> {
+        // A segment is left for another only where it failed, or under the lock that we hold.
+        let goes_on = |now: &Version| now.segment == version.segment && now.showing.is_none();
+        self.append_note_if(note, goes_on)?;
+        self.log.sync_all()?;
+        self.log.published()
+    }
+
     /// Note what is about to happen to the file, and see the note durable, with every edit before it. `false`: the note was
     /// lost with a segment that failed, and perhaps edits were that the new text shows.
-    fn announce(&self, note: Note, name: &str) -> Result<bool, Error> {
+    fn announce(&self, version: &Version, note: Note, name: &str) -> Result<bool, Error> {
         if planted(Bug::ShownEarly) {
             return self.append_note(note).map(|()| true);
         }
-        self.note(note)?;
-        Ok(self.log.published()?.showing.as_ref().is_some_and(|showing| *showing.name == *name))
+        Ok(self.note_of(version, note)?.showing.as_ref().is_some_and(|showing| *showing.name == *name))
     }
 }
 

@@ -268,11 +268,13 @@ impl Queue {
         }
         for (slot, request) in batch.slots.iter().zip(requests) {
             let outcome = request.outcome.expect("every request has an outcome");
-            let durable = match &outcome {
-                Ok(appended) => log.wait_durable(&appended.ticket),
-                // What it was judged on must not vanish after the answer.
-                Err(Error::Refused(_) | Error::Revision { .. }) if !planted(Bug::RefusedEarly) => log.sync_all(),
-                Err(_) => Ok(()),
+            let durable = match (&outcome, &request.judged_on) {
+                (Ok(appended), _) => log.wait_durable(&appended.ticket),
+                // What it was judged on must not vanish, neither before the answer nor after it.
+                (Err(Error::Refused(_) | Error::Revision { .. }), Some(judged_on)) if !planted(Bug::RefusedEarly) => {
+                    log.wait_durable(judged_on)
+                }
+                (Err(_), _) => Ok(()),
             };
             slot.settle(Settled { outcome, durable: durable.map_err(Box::new) }, batch.wakers);
             batch.settled += 1;

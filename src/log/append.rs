@@ -30,11 +30,13 @@ pub(crate) enum Entry {
 pub(crate) struct Request<'a> {
     want: Want<'a>,
     pub outcome: Option<Result<Appended, Error>>,
+    /// What it was judged on, which may not be durable yet.
+    pub judged_on: Option<Ticket>,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(want: Want<'a>) -> Request<'a> {
-        Request { want, outcome: None }
+        Request { want, outcome: None, judged_on: None }
     }
 }
 
@@ -101,6 +103,7 @@ impl Log {
             let bytes = std::mem::take(&mut tail.buffer);
             let mut batch = Batch { bytes, tail: &mut *tail, durable, stays: false };
             for request in requests.iter_mut() {
+                request.judged_on = Some(batch.here());
                 request.outcome = Some(batch.judge(&mut request.want));
             }
             batch.stays = batch.bytes.is_empty();
@@ -408,9 +411,11 @@ impl Batch<'_> {
     }
 
     fn answer(&self, revision: u64, results: Vec<Option<Value>>, repeated: bool) -> Appended {
-        let ticket =
-            Ticket { segment: self.tail.applied.segment, sequence: self.tail.applied.sequence(), payload: None };
-        Appended { ticket, revision, results, written: false, repeated }
+        Appended { ticket: self.here(), revision, results, written: false, repeated }
+    }
+
+    fn here(&self) -> Ticket {
+        Ticket { segment: self.tail.applied.segment, sequence: self.tail.applied.sequence(), payload: None }
     }
 }
 

@@ -27,9 +27,7 @@ impl Log {
         if reached.is_in(ticket.segment) && reached.sequence >= ticket.sequence {
             return Ok(());
         }
-        if !self.is_ours() {
-            return Err(Error::Forked { path: self.dir.clone() });
-        }
+        self.refuse_child()?;
         let early = if ticket.payload.is_some() { Bug::AcknowledgedEarly } else { Bug::UnchangedEarly };
         if planted(early) {
             return Ok(());

@@ -26,7 +26,7 @@ impl Materialiser<'_> {
             revision: version.revision(),
             name: side.name.clone(),
         };
-        if !planted(Bug::NoteLeftOut) && !self.announce_side(note, &side)? {
+        if !planted(Bug::NoteLeftOut) && !self.announce_side(version, note, &side)? {
             return Ok(Outcome::Again);
         }
         let path = self.beside(&side.name);
@@ -74,8 +74,8 @@ impl Materialiser<'_> {
 
     /// Note that a text that lies beside the file is about to be shown. Where that cannot be, the text goes again: it may be
     /// tried every second, and each time with another one.
-    pub(super) fn announce_side(&self, note: Note, side: &Beside) -> Result<bool, Error> {
-        let announced = self.announce(note, &side.name);
+    pub(super) fn announce_side(&self, version: &Version, note: Note, side: &Beside) -> Result<bool, Error> {
+        let announced = self.announce(version, note, &side.name);
         if !matches!(announced, Ok(true)) {
             let path = self.beside(&side.name);
             if let Err(error) = self.log.storage.remove(&path) {

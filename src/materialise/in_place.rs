@@ -72,7 +72,8 @@ impl Materialiser<'_> {
         let revision = version.revision();
         let hash = hash_text(&self.log.store, new);
         let before = hash_text(&self.log.store, &old);
-        let announced = self.announce(Note::Rewriting { old: before, new: hash, revision, name: name.clone() }, &name);
+        let note = Note::Rewriting { old: before, new: hash, revision, name: name.clone() };
+        let announced = self.announce(version, note, &name);
         if !matches!(announced, Ok(true)) {
             self.forget_texts(&name);
             return announced.map(|_| Outcome::Again);

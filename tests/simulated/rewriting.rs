@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use cfgwal::sim::{Disk, DiskImage, FaultPlan, Limits, Process, Times};
+use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Limits, Process, Times};
 use cfgwal::{Behind, FileStatus, Journal, Materialise, Op};
 
 const FILE: &str = "/settings.json";
@@ -196,4 +196,33 @@ fn a_save_in_the_middle_of_a_rewriting_is_not_lost() {
         let found = String::from_utf8(process.read_file(FILE).unwrap()).unwrap();
         assert_eq!(found, text(&to).replace("\"n\": 1", "\"n\": 5"), "{what}");
     }
+}
+
+#[test]
+fn an_edit_that_comes_while_a_file_system_refuses_the_exchange_is_shown_later_and_not_taken_for_shown() {
+    let disk = Disk::new();
+    disk.set_rules(|rules| rules.exchange = false);
+    let (one, two) = (disk.process(), disk.process());
+    one.write_file(FILE, text("x")).unwrap();
+    let (journal, other) = (open(&one), open(&two));
+    journal.append(Op::set("a", "y")).unwrap();
+    let mut other = Some(other);
+    one.observe(move |seen| {
+        if seen.call == Call::Rename
+            && let Some(other) = other.take()
+        {
+            other.append(Op::set("n", 2)).unwrap();
+            std::mem::forget(other);
+        }
+    });
+    let status = journal.materialise().unwrap();
+    let shown = String::from_utf8(one.read_file(FILE).unwrap()).unwrap();
+    assert_eq!(shown, text("y"));
+    disk.advance(std::time::Duration::from_millis(10));
+    // What a person saves now is an edit of the text that they saw.
+    one.write_file(FILE, text("z")).unwrap();
+    journal.append(Op::set("b", 1)).unwrap();
+    let state = journal.snapshot().unwrap().state().root().to_string();
+    assert_eq!(state, r#"{"a":"z","n":2,"b":1}"#);
+    assert!(matches!(status, FileStatus::Behind { why: Behind::Pending, .. }), "{status:?}");
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Limits, Process, Times};
+use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Limits, Process, SyncFault, Times};
 use cfgwal::{Behind, Error, FileStatus, Journal, Materialise, Op, RecoverOptions, Transaction, View};
 
 const FILE: &str = "/settings.json";
@@ -193,6 +193,63 @@ fn an_edit_after_one_that_could_not_be_written_is_judged_without_it() {
     for found in [journal.snapshot().unwrap(), open(&disk.process()).snapshot().unwrap()] {
         assert_eq!(found.state().root().to_string(), "{\"count\":301}");
     }
+}
+
+/// One sync of this process fails, and takes back what it was to write.
+fn revert_next_sync(process: &Process) {
+    let plan = FaultPlan::new().fail_only(&[Call::Sync], 1, libc::EIO, Times::Once);
+    process.set_plan(plan.on_sync(SyncFault::Reverted));
+}
+
+#[test]
+fn the_file_never_shows_an_edit_that_went_with_a_failed_sync() {
+    // The edit makes a new text, or the one that the file has shown all the time.
+    for value in [3, 1] {
+        let (disk, one) = machine();
+        let two = disk.process();
+        one.write_file(FILE, "{\"a\": 1}").unwrap();
+        let (first, second) = (open(&one), open(&two));
+        first.append(Op::set("a", 2)).unwrap();
+        // While the text for an edit is made, another process syncs what is in the log.
+        let mut is_written = false;
+        one.observe(move |seen| {
+            is_written |= seen.call == Call::Write && seen.path.to_string_lossy().contains("wal-");
+            if is_written && seen.call == Call::Read && seen.path.ends_with("settings.json") {
+                is_written = false;
+                revert_next_sync(&two);
+                let lost = second.append(Op::set("lost", true));
+                assert!(matches!(lost, Err(Error::OutcomeUnknown(_))), "{lost:?}");
+            }
+        });
+        let lost = first.append_last(Op::set("a", value), None);
+        assert!(matches!(lost, Err(Error::OutcomeUnknown(_))), "{lost:?}");
+        // The other process brings the file up to date as it ends.
+        one.observe(|_| ());
+        let text = String::from_utf8(disk.read(FILE).unwrap()).unwrap();
+        assert_eq!(text, "{\"a\": 2}", "when {value} was lost");
+        let ack = first.append(Op::set("b", 1)).unwrap();
+        let status = first.materialise().unwrap();
+        assert_eq!(status, FileStatus::Current { revision: ack.revision });
+        let text = String::from_utf8(disk.read(FILE).unwrap()).unwrap();
+        assert_eq!(text, "{\"a\": 2, \"b\": 1}", "after {value} was lost");
+    }
+}
+
+#[test]
+fn a_refusal_holds_when_what_it_was_judged_on_went_with_a_failed_sync() {
+    let (disk, process) = machine();
+    let journal = open(&process);
+    journal.append(Op::set("n", 1)).unwrap();
+    revert_next_sync(&process);
+    let absent = || Transaction::new().test_absent("x").set("x", 1);
+    let lost = journal.submit(absent()).unwrap();
+    let judged_on_it = [journal.submit(absent()).unwrap(), journal.submit_expecting(Op::set("y", 1), Some(1)).unwrap()];
+    let lost = lost.wait();
+    assert!(matches!(lost, Err(Error::OutcomeUnknown(_))), "{lost:?}");
+    let [second, third] = judged_on_it.map(|edit| edit.wait());
+    let found = open(&disk.process()).snapshot().unwrap().state().root().to_string();
+    assert_eq!(second.unwrap().revision, 2, "x was not there: {found}");
+    assert!(matches!(third, Err(Error::Revision { found: 2, .. })), "{third:?}");
 }
 
 #[test]

@@ -4,11 +4,11 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use cfgwal::sim::{Call, Disk, Process};
-use cfgwal::{FileStatus, Journal, Materialise, Op, Transaction};
+use cfgwal::{Error, FileStatus, Journal, Materialise, Op, Transaction};
 
 const FILE: &str = "/settings.json";
 /// What takes longer than this hangs.
@@ -109,6 +109,44 @@ fn a_panic_of_the_thread_whose_turn_it_is_leaves_nobody_waiting() {
     assert_eq!(ends.iter().filter(|end| end.is_none()).count(), 1, "one of them panics: {ends:?}");
     let last = in_time("an edit after a panic", move || journal.append(Op::set("after", 1)));
     last.unwrap().unwrap();
+}
+
+#[test]
+fn a_forked_child_waits_for_none_of_its_parents_threads() {
+    let disk = Disk::new();
+    let process = disk.process();
+    let journal = open(&process);
+    let (go_on, synced) = mpsc::channel::<()>();
+    let (leads, is_led) = (Mutex::new(synced), Arc::new(AtomicBool::new(false)));
+    let led = is_led.clone();
+    process.observe(move |seen| {
+        if seen.call == Call::Sync {
+            led.store(true, SeqCst);
+            let _ = leads.lock().unwrap().recv();
+        }
+    });
+    let busy = journal.clone();
+    let leader = begin(move || busy.append(Op::set("n", 1)).is_ok());
+    while !is_led.load(SeqCst) {
+        std::thread::yield_now();
+    }
+    // In the child of a fork that comes now, nobody leads, and the queue says that somebody does.
+    let [waited, mut polled] = [0, 1].map(|n| journal.submit(Op::set("m", n)).unwrap());
+    process.become_child();
+    let waits = begin(move || waited.wait().map(drop));
+    let polled = Pin::new(&mut polled).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Err(Error::Forked { .. }))), "{polled:?}");
+    let others = [journal.clone(), journal.clone()];
+    let [writes, compacts] = others;
+    let materialises = begin(move || writes.materialise().map(drop));
+    let compacts = begin(move || compacts.compact().map(drop));
+    let closes = begin(move || journal.close().map(drop));
+    for (what, told) in [("wait", waits), ("materialise", materialises), ("compact", compacts), ("close", closes)] {
+        let told = finishes(what, &told).unwrap();
+        assert!(matches!(told, Err(Error::Forked { .. })), "{what}: {told:?}");
+    }
+    drop(go_on);
+    finishes("the thread that stays with the parent", &leader).unwrap();
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! Versions that are changed in place, and what is left of one when its segment fails.
+
+use super::*;
+use crate::op::{Op, Refusal};
+use crate::storage::faulty::{Call, FaultPlan, SyncFault, Times};
+use crate::storage::simulated::{Disk, Process};
+
+fn log() -> (Process, Log) {
+    let process = Disk::new().process();
+    let file = "/settings.json";
+    crate::Journal::options().seat(process.seat()).alone().open(file).unwrap().close().unwrap();
+    let log = Log::open(process.seat().0, Path::new("/settings.json.cfgwal"), "a test", Duration::from_secs(1));
+    (process, log.unwrap())
+}
+
+fn want(edit: &Transaction) -> Want<'_> {
+    let mut payload = Vec::new();
+    edit.encode(&mut payload).unwrap();
+    Want::Edit { transaction: Some(edit), payload: payload.into(), expected: None }
+}
+
+/// Append together, and wait for nothing.
+fn append(log: &Log, edits: &[Transaction]) -> Vec<Result<Appended, Error>> {
+    let mut requests: Vec<_> = edits.iter().map(|edit| Request::new(want(edit))).collect();
+    log.append(&mut requests);
+    requests.into_iter().map(|request| request.outcome.unwrap()).collect()
+}
+
+fn append_one(log: &Log, op: Op) -> Appended {
+    append(log, &[op.into()]).pop().unwrap().unwrap()
+}
+
+/// The next sync fails, and what it was to write is gone.
+fn revert_next_sync(process: &Process) {
+    let plan = FaultPlan::new().fail_only(&[Call::Sync], 1, libc::EIO, Times::Once);
+    process.set_plan(plan.on_sync(SyncFault::Reverted));
+}
+
+fn text_of(version: &Version) -> String {
+    version.state.root().to_string()
+}
+
+/// What a reader gets, perhaps while somebody appends.
+fn read(log: &Log, is_beside: bool) -> String {
+    let _appending = is_beside.then(|| log.tail());
+    text_of(&log.published().unwrap())
+}
+
+#[test]
+fn a_reader_between_an_append_and_its_sync_gets_neither_less_nor_more_than_what_is_durable() {
+    let (_process, log) = log();
+    let mut shown = read(&log, false);
+    for n in 1..9 {
+        let is_beside = n % 2 == 0;
+        let first = append_one(&log, Op::set("a", n));
+        assert_eq!(read(&log, is_beside), shown);
+        // Of the next one a version is kept, as if somebody had asked.
+        log.asked.store(true, Relaxed);
+        append_one(&log, Op::set("b", n));
+        let last = append_one(&log, Op::set("a", -n));
+        assert_eq!(read(&log, is_beside), shown);
+        // As when a sync returns that began in between.
+        log.locks.watermark.publish(first.ticket.segment, first.ticket.sequence);
+        let between = read(&log, is_beside);
+        assert!(between.contains(&format!("\"a\":{n}")) && !between.contains(&format!("\"b\":{n}")), "{between}");
+        log.wait_durable(&last.ticket).unwrap();
+        shown = read(&log, is_beside);
+        assert_eq!(shown, format!("{{\"a\":{},\"b\":{n}}}", -n));
+    }
+}
+
+#[test]
+fn a_version_that_went_with_its_segment_is_shown_to_nobody() {
+    let (process, log) = log();
+    let before = append_one(&log, Op::set("kept", 0));
+    log.wait_durable(&before.ticket).unwrap();
+    for n in 1..4 {
+        log.asked.store(true, Relaxed);
+        let lost = append_one(&log, Op::set("lost", n));
+        revert_next_sync(&process);
+        assert!(log.wait_durable(&lost.ticket).is_err());
+        // Of this one none is kept.
+        log.asked.store(false, Relaxed);
+        let kept = append_one(&log, Op::set("kept", n));
+        assert_eq!(kept.ticket.sequence, lost.ticket.sequence, "the number is given again");
+        log.wait_durable(&kept.ticket).unwrap();
+        assert_eq!(read(&log, n % 2 == 0), format!("{{\"kept\":{n}}}"));
+    }
+}
+
+#[test]
+fn versions_of_segments_that_were_left_do_not_pile_up() {
+    let (process, log) = log();
+    for n in 1..20 {
+        log.asked.store(true, Relaxed);
+        let lost = append_one(&log, Op::set("lost", n));
+        revert_next_sync(&process);
+        assert!(log.wait_durable(&lost.ticket).is_err());
+    }
+    assert_eq!(log.unpublished.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn edits_that_find_no_room_in_a_segment_that_failed_are_judged_again_without_what_went_with_it() {
+    let (process, log) = log();
+    let before = append_one(&log, Op::set("n", 5));
+    log.wait_durable(&before.ticket).unwrap();
+    let lost = append_one(&log, Op::increment("n", 1));
+    let more = || Transaction::from(Op::increment("n", 10)).idempotent("once");
+    let edits = [
+        more(),
+        more(),
+        Transaction::new().set("n", 0).set("o", 1).remove("nothing"),
+        Transaction::new().test("n", 15).set("fits", true),
+        Op::set("n", 15).into(),
+        // For this, room has to be made, and that takes a sync.
+        Op::set("large", "x".repeat(ZEROS_FIRST as usize)).into(),
+    ];
+    revert_next_sync(&process);
+    let done = append(&log, &edits);
+    let [first, again, refused, fits, same, large] = &done[..] else { unreachable!() };
+    let told = |done: &Result<Appended, Error>| {
+        let done = done.as_ref().unwrap();
+        (done.revision, done.results.last().unwrap().clone(), done.written, done.repeated)
+    };
+    assert_eq!(told(first), (2, Some(15.into()), true, false));
+    assert_eq!(told(again), (2, Some(15.into()), false, true));
+    assert!(matches!(refused, Err(Error::Refused(Refusal::Missing { .. }))), "{refused:?}");
+    assert_eq!(told(fits), (3, None, true, false));
+    assert_eq!(told(same), (3, None, false, false));
+    assert_eq!(told(large), (4, None, true, false));
+    assert!(log.wait_durable(&lost.ticket).is_err());
+    log.wait_durable(&large.as_ref().unwrap().ticket).unwrap();
+    let shown = log.published().unwrap();
+    assert_eq!(text_of(&shown).replace(&"x".repeat(ZEROS_FIRST as usize), "x"), r#"{"n":15,"fits":true,"large":"x"}"#);
+    let (_, found) = look_beside(&*log.storage, &log.dir, &log.locks, &log.boot).unwrap();
+    assert_eq!(found.version.state, shown.state);
+    assert_eq!(found.version.keys, shown.keys);
+}
