@@ -225,3 +225,50 @@ fn who_may_read_the_file_is_not_forgotten_when_that_changes_while_a_text_is_show
     }
     println!("{calls} moments of showing a text at which the file was closed to others");
 }
+
+/// What a short command sets is shown in the file, and what the log has noted of that is not durable.
+fn show_by_short_command(disk: &Disk) {
+    let journal = open(&disk.process());
+    journal.append_last(Transaction::new().set("a", 2).set("b", 2), None).unwrap();
+    assert!(matches!(journal.close().unwrap(), FileStatus::Current { .. }));
+    let text = text_of(disk);
+    assert!(text.contains("\"a\": 2"), "{text}");
+}
+
+#[test]
+fn a_text_put_back_by_hand_does_not_beat_a_newer_edit_of_one_who_missed_a_compaction() {
+    let disk = new_disk();
+    let service = open(&disk.process());
+    service.append(Op::set("c", 1)).unwrap();
+    service.materialise().unwrap();
+    let before = text_of(&disk);
+    open(&disk.process()).compact().unwrap();
+    show_by_short_command(&disk);
+    disk.process().replace_file(FILE, &before, true).unwrap();
+    service.append(Op::set("a", 3)).unwrap();
+    service.materialise().unwrap();
+    assert_eq!(text_of(&disk), before.replace("\"a\": 0", "\"a\": 3"));
+}
+
+#[test]
+fn a_text_put_back_by_hand_does_not_beat_a_newer_edit_when_another_edit_is_not_durable_yet() {
+    for call in [Call::TryLock, Call::Sync] {
+        let disk = new_disk();
+        show_by_short_command(&disk);
+        let killed = disk.process();
+        let journal = open(&killed);
+        let victim = killed.clone();
+        killed.observe(move |seen| {
+            if seen.call == call && seen.path.to_string_lossy().contains("wal-") {
+                victim.kill();
+            }
+        });
+        assert!(journal.append(Op::set("c", 1)).is_err());
+        disk.process().replace_file(FILE, TEXT, true).unwrap();
+        let journal = open(&disk.process());
+        journal.append_last(Op::set("a", 3), None).unwrap();
+        journal.close().unwrap();
+        let expected = TEXT.replace("\"a\": 0", "\"a\": 3").replace("\"c\": 0", "\"c\": 1");
+        assert_eq!(text_of(&disk), expected, "killed at {call:?}");
+    }
+}
