@@ -351,6 +351,18 @@ impl Act {
     }
 }
 
+/// How a text can get into the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Exchange,
+    /// It has two names.
+    WriteOver,
+    /// Tried and found out to be impossible.
+    NoExchange,
+    /// Whether others have it open cannot be told.
+    NoLeases,
+}
+
 /// Which keys a config file shows as set. Between two steps of writing it over it may show anything.
 fn set_in(text: &str) -> Vec<&'static str> {
     let is_set = |key: &&str| text.contains(&format!("\"{key}\": 1"));
@@ -359,9 +371,13 @@ fn set_in(text: &str) -> Vec<&'static str> {
 
 #[test]
 fn whatever_comes_between_two_calls_of_a_short_command_nothing_is_lost_and_nothing_shown_is_taken_back() {
-    let scene = |is_linked: bool| {
+    let scene = |way: Way| {
         let disk = new_disk();
-        if is_linked {
+        disk.set_rules(|rules| {
+            rules.exchange = way != Way::NoExchange;
+            rules.leases = way != Way::NoLeases;
+        });
+        if way == Way::WriteOver {
             disk.process().link_file(FILE, "/other.json").unwrap();
         }
         let processes = [disk.process(), disk.process()];
@@ -375,12 +391,12 @@ fn whatever_comes_between_two_calls_of_a_short_command_nothing_is_lost_and_nothi
         (disk, processes, journals)
     };
     let mut tried = 0;
-    for is_linked in [false, true] {
-        let (_, processes, journals) = scene(is_linked);
+    for way in [Way::Exchange, Way::WriteOver, Way::NoExchange, Way::NoLeases] {
+        let (_, processes, journals) = scene(way);
         let calls = calls_of(&processes[0], || drop(journals[0].append_last(Op::set("a", 1), None).unwrap()));
         for (act, at) in ACTS.into_iter().flat_map(|act| (1..=calls).map(move |at| (act, at))) {
-            let what = format!("{act:?} before call {at}, linked: {is_linked}");
-            let (disk, processes, journals) = scene(is_linked);
+            let what = format!("{act:?} before call {at}, {way:?}");
+            let (disk, processes, journals) = scene(way);
             let [journal, other] = journals;
             let sure = Arc::new(Mutex::new(Vec::new()));
             let (did, looks, acting) = (sure.clone(), disk.clone(), processes[1].clone());
@@ -392,7 +408,7 @@ fn whatever_comes_between_two_calls_of_a_short_command_nothing_is_lost_and_nothi
                 }
                 let now = set_in(&text_of(&looks));
                 // A save that falls into an exchange comes out, and goes in again.
-                if !is_linked && !matches!(act, Act::Save | Act::SaveOnly) {
+                if matches!(way, Way::Exchange | Way::NoLeases) && !matches!(act, Act::Save | Act::SaveOnly) {
                     assert!(
                         shown.iter().all(|key| now.contains(key)),
                         "{told}: {shown:?}, and then {now:?} at {called}"
