@@ -209,25 +209,41 @@ impl Log {
         self.follow(reached)
     }
 
-    /// The newest durable version, and what the log has noted of the config file since. Such a note need not be durable to
-    /// be true, and whoever acts on it writes behind it.
+    /// The newest durable version, and what the log has noted of the config file since, whoever has edited meanwhile. Such a
+    /// note need not be durable to be true, and whoever acts on it writes behind it.
     pub(crate) fn noted(&self) -> Result<Arc<Version>, Error> {
         let published = self.published()?;
-        if published.showing.is_none() || planted(Bug::NotedIgnored) {
+        let end = self.locks.watermark.tail();
+        let is_all = published.showing.is_none() || is_at(&published, end) || !end.is_in(published.segment);
+        if is_all || planted(Bug::NotedIgnored) {
             return Ok(published);
         }
-        let noted = self.read_to_the_end((*published).clone())?;
-        let noted = noted.filter(|noted| noted.revision() == published.revision());
-        Ok(noted.map_or(published, Arc::new))
+        let segment = match self.segment(published.segment) {
+            // Whoever retired it saw to it that all of it is durable.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(published),
+            segment => segment?,
+        };
+        let mut noted = (*published).clone();
+        let (mut cursor, mut is_known) = (published.cursor, true);
+        segment.scan(&mut cursor, end.sequence, |frame, _| {
+            is_known = is_known && noted.note_ahead(frame);
+            Ok(())
+        })?;
+        Ok(Arc::new(noted))
+    }
+
+    /// A segment that is there, most often the one that this process appends to.
+    fn segment(&self, number: u64) -> Result<Arc<Segment>, Error> {
+        let current = self.current.load_full();
+        if current.header.number == number {
+            return Ok(current);
+        }
+        open_segment(&*self.storage, &self.dir, number).map(Arc::new)
     }
 
     /// Everything in the log, durable or not; `None`: it goes on in another segment.
     pub(crate) fn to_the_end(&self) -> Result<Option<Version>, Error> {
-        let applied = self.tail().applied.clone();
-        self.read_to_the_end(applied)
-    }
-
-    fn read_to_the_end(&self, mut version: Version) -> Result<Option<Version>, Error> {
+        let mut version = self.tail().applied.clone();
         let (segment, end) = (self.current.load_full(), self.locks.watermark.tail());
         if is_at(&version, end) {
             return Ok(Some(version));

@@ -216,6 +216,23 @@ impl Version {
         }
     }
 
+    /// Remember what a frame that lies further ahead says of the config file, and nothing else. `false`: that cannot be told
+    /// without the edits before it.
+    pub(crate) fn note_ahead(&mut self, frame: &Frame<'_>) -> bool {
+        if frame.fields.kind == FrameKind::Edit {
+            // One by hand says which text it was made in.
+            return Transaction::decode_unsigned(frame.payload).is_ok_and(|edit| edit.base.is_none());
+        }
+        let Ok(note) = Note::decode(frame.payload) else { return false };
+        if let Note::Showing { revision, .. } | Note::Rewriting { revision, .. } | Note::Shown { revision, .. } = &note
+            && *revision > self.revision()
+        {
+            return false;
+        }
+        self.note(note);
+        true
+    }
+
     fn may_show(&mut self, text: KnownText) {
         let kept = self.texts.iter().filter(|known| known.hash != text.hash);
         let skip = (kept.clone().count() + 1).saturating_sub(TEXTS_MAX);

@@ -213,12 +213,16 @@ impl Log {
 
     /// Under the append lock: read what others appended, and go over to the newest segment.
     pub(super) fn catch_up(&self, tail: &mut Tail, guard: &AppendGuard<'_>) -> Result<(), Error> {
-        self.read_to_end(tail, guard)?;
-        tail.end = tail.applied.cursor;
+        let number = tail.segment.header.number;
+        let read = self.read_to_end(tail, guard);
+        // Where the segment ended that was left says nothing of the one that goes on: nobody may wait for that much of it.
+        if read.is_ok() || tail.segment.header.number != number {
+            tail.end = tail.applied.cursor;
+        }
         if tail.kept.segment != tail.applied.segment {
             tail.kept = tail.applied.clone();
         }
-        Ok(())
+        read
     }
 
     fn read_to_end(&self, tail: &mut Tail, guard: &AppendGuard<'_>) -> Result<(), Error> {

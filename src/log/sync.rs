@@ -109,13 +109,8 @@ impl Log {
 
     fn try_sync(&self, number: u64) -> Result<Turn, Error> {
         let Some(_thread) = try_lock(&self.syncing) else { return Ok(Turn::Busy) };
-        let segment = self.current.load_full();
-        if segment.header.number != number {
-            // Another thread is just going over to a newer segment, or this one has not heard of it yet.
-            let opened = open_segment(&*self.storage, &self.dir, number)?;
-            return self.try_sync_in(&opened);
-        }
-        self.try_sync_in(&segment)
+        // Another thread may just be going over to a newer one, or this one may not have heard of it yet.
+        self.try_sync_in(&*self.segment(number)?)
     }
 
     fn try_sync_in(&self, segment: &Segment) -> Result<Turn, Error> {

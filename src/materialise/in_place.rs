@@ -80,9 +80,11 @@ impl Materialiser<'_> {
         }
         self.write_over(&held, &name, old.len(), new)?;
         let stat = held.let_go().map_err(Error::io("look at", path))?;
-        self.note(Note::Shown { text: hash, revision })?;
+        // The lease keeps nobody from giving the name to another file: a save that was made in the older text.
+        let is_shown = self.config.stat()?.is_some_and(|now| now.same_file(&stat));
+        self.note(if is_shown { Note::Shown { text: hash, revision } } else { Note::Settled { text: None } })?;
         self.forget_texts(&name);
-        Ok(Outcome::Done(Shown { stat, revision }))
+        Ok(if is_shown { Outcome::Done(Shown { stat, revision }) } else { Outcome::Again })
     }
 
     /// A rewriting began and the log does not say that it ended: end it. Otherwise what keeps it from that.

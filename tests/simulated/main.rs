@@ -16,4 +16,5 @@ mod schedules;
 mod second_crash;
 mod together;
 mod torn_records;
+mod twice;
 mod two_processes;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cfgwal::sim::{Call, Disk, FaultPlan, Process, Seen, Times};
+use cfgwal::sim::{Call, Disk, FaultPlan, Process, Seen, SyncFault, Times};
 use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Transaction};
 
 const FILE: &str = "/settings.json";
@@ -224,4 +224,222 @@ fn who_may_read_the_file_is_not_forgotten_when_that_changes_while_a_text_is_show
         assert_eq!(found.as_deref(), Some(&b"few"[..]), "before call {at}");
     }
     println!("{calls} moments of showing a text at which the file was closed to others");
+}
+
+/// What a short command sets is shown in the file, and what the log has noted of that is not durable.
+fn show_by_short_command(disk: &Disk) {
+    let journal = open(&disk.process());
+    journal.append_last(Transaction::new().set("a", 2).set("b", 2), None).unwrap();
+    assert!(matches!(journal.close().unwrap(), FileStatus::Current { .. }));
+    let text = text_of(disk);
+    assert!(text.contains("\"a\": 2"), "{text}");
+}
+
+#[test]
+fn a_text_put_back_by_hand_does_not_beat_a_newer_edit_of_one_who_missed_a_compaction() {
+    let disk = new_disk();
+    let service = open(&disk.process());
+    service.append(Op::set("c", 1)).unwrap();
+    service.materialise().unwrap();
+    let before = text_of(&disk);
+    open(&disk.process()).compact().unwrap();
+    show_by_short_command(&disk);
+    disk.process().replace_file(FILE, &before, true).unwrap();
+    service.append(Op::set("a", 3)).unwrap();
+    service.materialise().unwrap();
+    assert_eq!(text_of(&disk), before.replace("\"a\": 0", "\"a\": 3"));
+}
+
+#[test]
+fn a_text_put_back_by_hand_does_not_beat_a_newer_edit_when_another_edit_is_not_durable_yet() {
+    for call in [Call::TryLock, Call::Sync] {
+        let disk = new_disk();
+        show_by_short_command(&disk);
+        let killed = disk.process();
+        let journal = open(&killed);
+        let victim = killed.clone();
+        killed.observe(move |seen| {
+            if seen.call == call && seen.path.to_string_lossy().contains("wal-") {
+                victim.kill();
+            }
+        });
+        assert!(journal.append(Op::set("c", 1)).is_err());
+        disk.process().replace_file(FILE, TEXT, true).unwrap();
+        let journal = open(&disk.process());
+        journal.append_last(Op::set("a", 3), None).unwrap();
+        journal.close().unwrap();
+        let expected = TEXT.replace("\"a\": 0", "\"a\": 3").replace("\"c\": 0", "\"c\": 1");
+        assert_eq!(text_of(&disk), expected, "killed at {call:?}");
+    }
+}
+
+/// What somebody else does between two calls of a short command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Append,
+    AppendLast,
+    /// The sync of the edit fails.
+    Fail(SyncFault),
+    /// Killed before the sync of the edit.
+    Die,
+    Compact,
+    AppendAndCompact,
+    /// A person saves; the other process takes that over.
+    Save,
+    /// A person saves and nobody looks.
+    SaveOnly,
+}
+
+const ACTS: [Act; 9] = [
+    Act::Append,
+    Act::AppendLast,
+    Act::Fail(SyncFault::Lost),
+    Act::Fail(SyncFault::Reverted),
+    Act::Die,
+    Act::Compact,
+    Act::AppendAndCompact,
+    Act::Save,
+    Act::SaveOnly,
+];
+
+impl Act {
+    /// Tells which keys it has set for sure.
+    fn run(self, disk: &Disk, process: &Process, journal: &Journal) -> Vec<&'static str> {
+        let edit = |done: Result<cfgwal::Ack, cfgwal::Error>| done.map_or(vec![], |_| vec!["b"]);
+        match self {
+            Act::Append => edit(journal.append(Op::set("b", 1))),
+            Act::AppendLast => edit(journal.append_last(Op::set("b", 1), None)),
+            Act::Fail(fault) => {
+                let plan = FaultPlan::new().fail_only(&[Call::Sync], 1, libc::EIO, Times::Once);
+                process.set_plan(plan.on_sync(fault));
+                let done = journal.append(Op::set("b", 1));
+                process.set_plan(FaultPlan::new());
+                edit(done)
+            }
+            Act::Die => {
+                let victim = process.clone();
+                process.observe(move |seen| {
+                    if seen.call == Call::Sync {
+                        victim.kill();
+                    }
+                });
+                let _ = journal.append(Op::set("b", 1));
+                process.kill();
+                vec![]
+            }
+            Act::Compact => {
+                let _ = journal.compact();
+                vec![]
+            }
+            Act::AppendAndCompact => {
+                let done = journal.append(Op::set("b", 1));
+                let _ = journal.compact();
+                edit(done)
+            }
+            Act::Save | Act::SaveOnly => {
+                let Ok(text) = disk.read(FILE) else { return vec![] };
+                let text = String::from_utf8(text).unwrap().replace("\"c\": 0", "\"c\": 1");
+                if disk.process().replace_file(FILE, text, true).is_err() {
+                    return vec![];
+                }
+                if self == Act::Save {
+                    let _ = journal.materialise();
+                }
+                vec!["c"]
+            }
+        }
+    }
+}
+
+/// How a text can get into the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Exchange,
+    /// It has two names.
+    WriteOver,
+    /// Tried and found out to be impossible.
+    NoExchange,
+    /// Whether others have it open cannot be told.
+    NoLeases,
+}
+
+/// Which keys a config file shows as set. Between two steps of writing it over it may show anything.
+fn set_in(text: &str) -> Vec<&'static str> {
+    let is_set = |key: &&str| text.contains(&format!("\"{key}\": 1"));
+    ["a", "b", "c"].into_iter().filter(is_set).collect()
+}
+
+#[test]
+fn whatever_comes_between_two_calls_of_a_short_command_nothing_is_lost_and_nothing_shown_is_taken_back() {
+    let scene = |way: Way| {
+        let disk = new_disk();
+        disk.set_rules(|rules| {
+            rules.exchange = way != Way::NoExchange;
+            rules.leases = way != Way::NoLeases;
+        });
+        if way == Way::WriteOver {
+            disk.process().link_file(FILE, "/other.json").unwrap();
+        }
+        let processes = [disk.process(), disk.process()];
+        let open = |process: &Process| {
+            let options = Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone();
+            options.lock_timeout(std::time::Duration::from_millis(50)).open(FILE).unwrap()
+        };
+        let journals = [open(&processes[0]), open(&processes[1])];
+        // What is noted of the file is not durable.
+        journals[1].append_last(Op::set("d", 1), None).unwrap();
+        (disk, processes, journals)
+    };
+    let mut tried = 0;
+    for way in [Way::Exchange, Way::WriteOver, Way::NoExchange, Way::NoLeases] {
+        let (_, processes, journals) = scene(way);
+        let calls = calls_of(&processes[0], || drop(journals[0].append_last(Op::set("a", 1), None).unwrap()));
+        for (act, at) in ACTS.into_iter().flat_map(|act| (1..=calls).map(move |at| (act, at))) {
+            let what = format!("{act:?} before call {at}, {way:?}");
+            let (disk, processes, journals) = scene(way);
+            let [journal, other] = journals;
+            let sure = Arc::new(Mutex::new(Vec::new()));
+            let (did, looks, acting) = (sure.clone(), disk.clone(), processes[1].clone());
+            let (mut called, mut shown, told) = (0, Vec::new(), what.clone());
+            processes[0].observe(move |_| {
+                called += 1;
+                if called == at {
+                    did.lock().unwrap().extend(act.run(&looks, &acting, &other));
+                }
+                let now = set_in(&text_of(&looks));
+                // A save that falls into an exchange comes out, and goes in again.
+                if matches!(way, Way::Exchange | Way::NoLeases) && !matches!(act, Act::Save | Act::SaveOnly) {
+                    assert!(
+                        shown.iter().all(|key| now.contains(key)),
+                        "{told}: {shown:?}, and then {now:?} at {called}"
+                    );
+                }
+                shown = now;
+            });
+            let done = journal.append_last(Op::set("a", 1), None);
+            let at_once = set_in(&text_of(&disk));
+            let _ = journal.close();
+            processes[0].observe(|_| ());
+            let text = set_in(&text_of(&disk));
+            assert!(at_once.iter().all(|key| text.contains(key)), "{what}: {at_once:?}, and then {text:?}");
+            processes[1].kill();
+            tried += 1;
+            let mut sure = std::mem::take(&mut *sure.lock().unwrap());
+            sure.extend(done.is_ok().then_some("a"));
+            let durable = Disk::from_image(&disk.durable_image());
+            for (disk, is_cut) in [(disk, false), (durable, true)] {
+                let what = format!("{what}, after a power cut: {is_cut}");
+                let next = open(&disk.process());
+                let status = next.materialise().unwrap();
+                assert!(matches!(status, FileStatus::Current { .. }), "{what}: {status:?}");
+                let now = set_in(&text_of(&disk));
+                // Whoever saved did not see to it that the name is durable.
+                let is_kept = |key: &&str| now.contains(key) || *key == "c" && is_cut;
+                assert!(sure.iter().all(is_kept), "{what}: {sure:?} was set, and {now:?} is");
+                let state = next.snapshot().unwrap().state().root().to_string().replace(':', ": ");
+                assert_eq!(set_in(&state), now, "{what}");
+            }
+        }
+    }
+    println!("{tried} moments of a short command at which somebody else was at work");
 }

@@ -164,7 +164,9 @@ fn a_call_that_fails_while_the_file_is_written_over_leaves_a_file_that_is_whole_
 #[test]
 fn a_save_in_the_middle_of_a_rewriting_is_not_lost() {
     let (from, to) = ("x".repeat(40), "y".repeat(90));
-    for nth in 1..=calls(&from, &to) {
+    // Into the file, or by giving its name to another one.
+    let each = |replaces| (1..=calls(&from, &to)).map(move |nth| (replaces, nth));
+    for (replaces, nth) in [false, true].into_iter().flat_map(each) {
         let (disk, process, journal) = about_to_rewrite(&from, &to);
         let saved = Arc::new(Mutex::new(None::<u64>));
         {
@@ -175,10 +177,15 @@ fn a_save_in_the_middle_of_a_rewriting_is_not_lost() {
                 let mut saved = saved.lock().unwrap();
                 if saved.is_none() && seen.number >= first + nth - 1 {
                     // An editor that has to wait for the file tries again a step later.
-                    let Ok(now) = editor.read_file(OTHER) else { return };
+                    let Ok(now) = editor.read_file(FILE) else { return };
                     let by_hand = String::from_utf8(now).unwrap().replace("\"n\": 1", "\"n\": 5");
                     assert!(by_hand.contains("\"n\": 5"), "half a text was read: {by_hand}");
-                    if editor.write_file(OTHER, by_hand).is_ok() {
+                    let done = if replaces {
+                        editor.replace_file(FILE, by_hand, true)
+                    } else {
+                        editor.write_file(OTHER, by_hand)
+                    };
+                    if done.is_ok() {
                         *saved = Some(seen.number);
                     }
                 }
@@ -190,7 +197,7 @@ fn a_save_in_the_middle_of_a_rewriting_is_not_lost() {
         if saved.lock().unwrap().is_none() {
             continue;
         }
-        let what = format!("saved at call {:?}", saved.lock().unwrap());
+        let what = format!("saved at call {:?}, under another name first: {replaces}", saved.lock().unwrap());
         assert_eq!(journal.get::<i64>("n").unwrap(), Some(5), "{what}");
         assert_eq!(journal.get::<String>("a").unwrap().as_deref(), Some(to.as_str()), "{what}");
         let found = String::from_utf8(process.read_file(FILE).unwrap()).unwrap();
