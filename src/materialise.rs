@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::compact;
-use crate::document::{self, Invalid, Unpatchable};
+use crate::document::{self, Format, Invalid, Unpatchable};
 use crate::error::Error;
 use crate::frame::FrameKind;
 use crate::limits::RECORD_MAX;
@@ -209,7 +209,7 @@ impl Materialiser<'_> {
         for _ in 0..COLLISIONS_MAX {
             let version = self.log.noted()?;
             if version.showing.is_some() {
-                if let Some(why) = self.settle(&version)? {
+                if let Some(why) = self.settle(&version, false)? {
                     return Ok((FileStatus::Behind { shows, revision: version.revision(), why }, None));
                 }
                 continue;
@@ -307,9 +307,7 @@ impl Materialiser<'_> {
         for known in version.texts.iter() {
             bases.push(compact::state_of(self.log, version, known)?);
         }
-        let theirs = bases.iter().fold(theirs, |theirs, base| {
-            State::new(document::in_terms_of(&self.config.format, theirs.root().clone(), base.root()))
-        });
+        let theirs = in_terms_of(&self.config.format, theirs, &bases);
         if bases.is_empty() {
             // No file was ever shown; its text is an edit of nothing.
             return self.record(version, text, hash, hash, State::new(Value::object()), theirs);
@@ -410,7 +408,7 @@ impl Materialiser<'_> {
         match self.log.storage.rename(&from, to, Rename::Keep) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                self.settle(&*self.log.published()?)?;
+                self.settle(&*self.log.published()?, false)?;
                 return Ok(Outcome::Again);
             }
             Err(error) => return Err(Error::io("create", to)(error)),
@@ -426,31 +424,37 @@ impl Materialiser<'_> {
         Ok(patched.unwrap_or_else(|| document::render(&self.config.format, root)))
     }
 
-    /// The log says that a new text was about to be shown and not that it is: find out, and say so. Otherwise what keeps
-    /// it from that.
+    /// The log says that a new text was about to be shown and not that it is: find out, and say so. Otherwise what keeps it
+    /// from that. `was_seen`: it was shown for a moment and taken back.
     ///
-    /// A file beside the config file whose content is not what its name says came out of an exchange.
-    fn settle(&self, version: &Version) -> Result<Option<Behind>, Error> {
+    /// A file beside the config file whose content is not what its name says came out of an exchange. So it tells which
+    /// text a person began with whose save is in the file by now.
+    fn settle(&self, version: &Version, was_seen: bool) -> Result<Option<Behind>, Error> {
         let Some(Showing { name, how }) = &version.showing else { return Ok(None) };
         if *how == How::Rewrite {
             return self.settle_rewrite(version, name);
         }
         let path = self.beside(name);
-        match self.log.storage.stat(&path) {
-            Ok(found) if found.kind == Kind::File => self.settle_side(version, &path, name)?,
+        let displaced = match self.log.storage.stat(&path) {
+            Ok(found) if found.kind == Kind::File => Some(self.settle_side(version, &path, name)?),
             Ok(_) => {
                 // A link or the like was in the file's place: it goes back there.
                 let ours = self.config.read()?.map(|text| text.bytes).unwrap_or_default();
                 self.put_back(&path, &ours)?;
+                None
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("look at", &path)(error)),
-        }
+        };
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         let shown = self.config.read()?.map(|text| hash_text(&self.log.store, &text.bytes));
-        let known = shown.as_ref().and_then(|hash| version.known(hash));
-        self.note(Note::Settled { text: known.map(|known| known.hash) })?;
+        let known = shown.filter(|hash| version.known(hash).is_some());
+        let is_told = *how == How::Exchange && !was_seen && !planted(Bug::DisplacedIgnored);
+        let showed = displaced.as_ref().and_then(|displaced| displaced.showed).filter(|_| is_told);
+        self.note(Note::Settled { text: known.or(showed) })?;
+        // What it tells is in the log now.
+        displaced.map_or(Ok(()), |displaced| self.remove_side(version, &path, &displaced))?;
         Ok(None)
     }
 
@@ -470,7 +474,7 @@ impl Materialiser<'_> {
         let storage = &*self.log.storage;
         let parent = self.config.parent();
         let version = self.log.noted()?;
-        if self.settle(&version)?.is_none() {
+        if self.settle(&version, false)?.is_none() {
             self.sweep_texts()?;
         }
         let prefix = self.config.side_prefix();
@@ -534,6 +538,13 @@ pub(crate) fn is_blank(text: &[u8]) -> bool {
     text.trim_ascii().is_empty()
 }
 
+/// A hand edit, with what the format cannot tell from the texts that it may have begun with taken from those.
+fn in_terms_of(format: &Format, theirs: State, bases: &[State]) -> State {
+    let in_terms_of =
+        |theirs: State, base: &State| State::new(document::in_terms_of(format, theirs.root().clone(), base.root()));
+    bases.iter().fold(theirs, in_terms_of)
+}
+
 /// Whether a hand edit drops most of the config, whichever text it began with.
 fn is_lost(bases: &[State], theirs: &State, is_blank: bool) -> bool {
     bases.iter().all(|base| reconcile::drops_most(base, theirs) || (is_blank && base != theirs))
@@ -542,6 +553,7 @@ fn is_lost(bases: &[State], theirs: &State, is_blank: bool) -> bool {
 /// The state as it will be once a hand edit has been taken over; `None`: it drops most of the config, and is held back
 /// until someone says that it is meant. `at` gives the states of older revisions.
 pub(crate) fn with_hand_edit(
+    format: &Format,
     version: &Version,
     theirs: &State,
     is_blank: bool,
@@ -551,12 +563,13 @@ pub(crate) fn with_hand_edit(
     for known in version.texts.iter() {
         bases.push(known.stands_for.state(&mut at)?);
     }
+    let theirs = in_terms_of(format, theirs.clone(), &bases);
     if bases.is_empty() {
         bases.push(State::new(Value::object()));
-    } else if is_lost(&bases, theirs, is_blank) {
+    } else if is_lost(&bases, &theirs, is_blank) {
         return Ok(None);
     }
-    let (at, theirs) = reconcile::began_with(&bases, theirs);
+    let (at, theirs) = reconcile::began_with(&bases, &theirs);
     Ok(Some(State::merge3(&bases[at], &version.state, &theirs).0))
 }
 

@@ -76,7 +76,8 @@ pub(crate) enum Note {
         /// The text that has the same values.
         like: TextHash,
     },
-    /// The exchange that began is over, however it ended: the file shows this text, or none that the log knows.
+    /// The exchange that began is over, however it ended: the file shows this text, or showed it before somebody saved
+    /// another; or it is not known which of those that it may show.
     Settled {
         /// The text.
         text: Option<TextHash>,

@@ -133,6 +133,8 @@ bugs! {
     LeaseIgnored,
     /// Of two texts that a save may have been made on, the newest is taken for it.
     NewestBaseTaken,
+    /// What came out of an exchange does not tell which text a save was made on.
+    DisplacedIgnored,
     /// A hand edit is not looked for before an append.
     HandEditOvertaken,
     /// A save that drops most of the values is taken over.

@@ -157,11 +157,16 @@ impl View {
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
-        let Looked { plan, holder, mut file, hand_edit, is_blank } = look_at_both(&config, &dir)?;
+        let Looked { evidence, plan, holder, mut file, hand_edit, is_blank } = look_at_both(&config, &dir)?;
         let snapshot = plan.snapshot;
         let mut state = plan.version.state.clone();
         if let Some(Ok(theirs)) = &hand_edit {
-            match with_hand_edit(&config, &dir, &plan, theirs, is_blank)? {
+            // By now the log may have been folded together, and know no more what the hand edit began with.
+            let at = |revision| match replayed_to(&evidence, revision)? {
+                Some(state) => Ok(state),
+                None => logged_at(&config, &dir, &plan, revision),
+            };
+            match materialise::with_hand_edit(&config.format, &plan.version, theirs, is_blank, at)? {
                 Some(merged) => state = merged,
                 None => file = held_back(&plan),
             }
@@ -355,6 +360,7 @@ type HandEdit = Option<Result<State, Invalid>>;
 
 /// A log and the file beside it, as they were at one moment.
 struct Looked {
+    evidence: Evidence,
     plan: LogPlan,
     holder: Option<Holder>,
     file: FileStatus,
@@ -382,12 +388,12 @@ fn look_at_both(config: &ConfigFile, dir: &FilePath) -> Result<Looked, Error> {
         let (file, hand_edit) = file_beside(config, &plan, text.as_deref())?;
         if hand_edit.is_none() || text == before {
             let is_blank = text.is_some_and(|text| materialise::is_blank(&text));
-            return Ok(Looked { plan, holder, file, hand_edit, is_blank });
+            return Ok(Looked { evidence, plan, holder, file, hand_edit, is_blank });
         }
         if looks == LOOKS_MAX {
             // Written faster than it can be looked at, which nobody does by hand.
             let file = FileStatus::Behind { shows: None, revision: plan.version.revision(), why: Behind::Pending };
-            return Ok(Looked { plan, holder, file, hand_edit: None, is_blank: false });
+            return Ok(Looked { evidence, plan, holder, file, hand_edit: None, is_blank: false });
         }
         before = text;
     }
@@ -398,23 +404,13 @@ pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<FileSt
     let text = config.read()?.map(|text| text.bytes);
     let (file, hand_edit) = file_beside(config, plan, text.as_deref())?;
     let (Some(Ok(theirs)), Some(text)) = (hand_edit, text) else { return Ok(file) };
-    match with_hand_edit(config, &config.journal(), plan, &theirs, materialise::is_blank(&text)) {
+    let at = |revision| logged_at(config, &config.journal(), plan, revision);
+    match materialise::with_hand_edit(&config.format, &plan.version, &theirs, materialise::is_blank(&text), at) {
         Ok(None) => Ok(held_back(plan)),
         // Over damage the log may have lost what the hand edit began with.
         Ok(Some(_)) | Err(Error::NoSuchRevision { .. }) => Ok(file),
         Err(error) => Err(error),
     }
-}
-
-/// The state with a hand edit taken over; `None`: the edit is held back.
-fn with_hand_edit(
-    config: &ConfigFile,
-    dir: &FilePath,
-    plan: &LogPlan,
-    theirs: &State,
-    is_blank: bool,
-) -> Result<Option<State>, Error> {
-    materialise::with_hand_edit(&plan.version, theirs, is_blank, |revision| logged_at(config, dir, plan, revision))
 }
 
 fn held_back(plan: &LogPlan) -> FileStatus {
@@ -430,11 +426,14 @@ fn logged_at(config: &ConfigFile, dir: &FilePath, plan: &LogPlan, revision: u64)
     let (evidence, _) = look(&*config.storage, dir, true, &|| ())?;
     let oldest =
         evidence.snapshots.iter().filter(|(_, snapshot, _)| snapshot.is_ok()).map(|(found, _, _)| *found).min();
-    let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
-    if plan.version.revision() == revision {
-        return Ok(plan.version.state);
-    }
-    Err(Error::NoSuchRevision { revision, oldest: oldest.unwrap_or(newest), newest })
+    let none = Error::NoSuchRevision { revision, oldest: oldest.unwrap_or(newest), newest };
+    replayed_to(&evidence, revision)?.ok_or(none)
+}
+
+/// The state at a revision, if it can be found in this.
+fn replayed_to(evidence: &Evidence, revision: u64) -> Result<Option<State>, Error> {
+    let plan = recovery::plan_until(evidence, Look::Beside, revision, &mut |_| ())?;
+    Ok((plan.version.revision() == revision).then_some(plan.version.state))
 }
 
 fn file_beside(config: &ConfigFile, plan: &LogPlan, text: Option<&[u8]>) -> Result<(FileStatus, HandEdit), Error> {

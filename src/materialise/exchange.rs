@@ -34,12 +34,12 @@ impl Materialiser<'_> {
         // Whoever opens the old text from here on to write into it waits until it is decided where that text is.
         let leased = old.file.try_lease(Lease::Read);
         if matches!(leased, Ok(false)) {
-            self.settle(&*self.log.published()?)?;
+            self.settle(&*self.log.published()?, false)?;
             return Ok(Outcome::Again);
         }
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             let _ = old.file.end_lease(Lease::Read);
-            self.settle(&*self.log.published()?)?;
+            self.settle(&*self.log.published()?, false)?;
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
                 // A mount point, or a file system that cannot exchange two files.
@@ -55,7 +55,7 @@ impl Materialiser<'_> {
             }
             // Whoever waited opens what lies in its place again.
             let _ = old.file.end_lease(Lease::Read);
-            self.settle(&*self.log.published()?)?;
+            self.settle(&*self.log.published()?, true)?;
             return Ok(Outcome::Again);
         }
         let outcome = self.finish(version, side)?;
@@ -187,23 +187,50 @@ impl Materialiser<'_> {
         Ok(())
     }
 
-    pub(super) fn settle_side(&self, version: &Version, path: &std::path::Path, name: &str) -> Result<(), Error> {
+    /// Look at what lies beside the file since an exchange began. A person's text that came out of it goes back.
+    pub(super) fn settle_side(
+        &self,
+        version: &Version,
+        path: &std::path::Path,
+        name: &str,
+    ) -> Result<Displaced, Error> {
         let bytes = self.read_beside(path)?;
-        let ours = version.known(&hash_text(&self.log.store, &bytes)).is_some();
+        let is_new = |hash: &TextHash| name.contains(&hex(hash));
+        let out = hash_text(&self.log.store, &bytes);
+        if version.known(&out).is_some() {
+            let mut may_show = version.texts.iter().map(|known| known.hash);
+            let showed = if is_new(&out) {
+                // They never changed places.
+                let mut older = may_show.filter(|hash| !is_new(hash));
+                older.next().filter(|_| older.next().is_none())
+            } else {
+                may_show.find(is_new)
+            };
+            return Ok(Displaced { showed, save: None });
+        }
         let shown = self.config.read()?.map(|text| text.bytes);
-        let names = |text: &Vec<u8>| name.contains(&hex(&hash_text(&self.log.store, text)));
-        match shown.filter(|text| !ours && names(text)) {
+        match shown.filter(|text| is_new(&hash_text(&self.log.store, text))) {
             // A person's text came out, and ours is in its place.
             Some(_) if planted(Bug::SaveNotPutBack) => {}
             Some(placed) => self.put_back(path, &placed)?,
             // Two saves fell into one window: the newer one stays, the older one is kept.
-            None if !ours => self.keep_save(&bytes)?,
-            None => {}
+            None => self.keep_save(&bytes)?,
         }
+        Ok(Displaced { showed: None, save: Some(bytes) })
+    }
+
+    /// Remove what lies beside the file once the log says that the exchange is over.
+    pub(super) fn remove_side(
+        &self,
+        version: &Version,
+        path: &std::path::Path,
+        displaced: &Displaced,
+    ) -> Result<(), Error> {
         let file = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
         let left = storage::read_all(&*file).map_err(Error::io("read", path))?;
-        let known = version.known(&hash_text(&self.log.store, &left)).is_some() || (!ours && left == bytes);
-        if known { self.remove_unless_open(path, file, &left) } else { Ok(()) }
+        let ours = version.known(&hash_text(&self.log.store, &left)).is_some();
+        let is_kept = displaced.save.as_ref() == Some(&left);
+        if ours || is_kept { self.remove_unless_open(path, file, &left) } else { Ok(()) }
     }
 
     pub(super) fn beside(&self, name: &str) -> std::path::PathBuf {
@@ -258,6 +285,14 @@ impl Materialiser<'_> {
         file.sync().map_err(Error::io("sync a new text for", path))?;
         Ok(hasher.end())
     }
+}
+
+/// What the file beside the config file told of an exchange.
+pub(super) struct Displaced {
+    /// The text that the config file showed last, if that can be told.
+    pub showed: Option<TextHash>,
+    /// A person's text that had come out.
+    save: Option<Vec<u8>>,
 }
 
 /// A new text on disk that is not in its place yet.

@@ -26,13 +26,35 @@ pub(crate) struct Reconciled {
 /// After a crash in the middle of an exchange nobody knows which of two texts that was. It is the one from which the
 /// fewest steps lead to the person's: what a program had changed between the two is no change of the person's.
 pub(crate) fn began_with(bases: &[State], theirs: &State) -> (usize, State) {
-    let ways = bases.iter().map(|base| base.diff(theirs)).enumerate();
+    let near = |base: &State| match bases {
+        [_] => (0, 0),
+        _ if planted(Bug::NewestBaseTaken) => (0, 0),
+        // One step brings a key to another place with all below it, whatever a program had changed there: a save that
+        // puts the keys in another order looks the same from every text.
+        _ => (in_order_of_keys(base).diff(&in_order_of_keys(theirs)).len(), base.diff(theirs).len()),
+    };
     // Of several that are equally near the newest.
-    let near = |ops: &Vec<Op>| if planted(Bug::NewestBaseTaken) { 0 } else { ops.len() };
-    let (at, ops) = ways.rev().min_by_key(|(_, ops)| near(ops)).expect("a text of ours was known");
-    let mut shared = bases[at].clone();
-    let made = shared.apply(&ops);
+    let nearest = bases.iter().enumerate().rev().min_by_key(|(_, base)| near(base));
+    let (at, base) = nearest.expect("a text of ours was known");
+    let mut shared = base.clone();
+    let made = shared.apply(&base.diff(theirs));
     (at, if made.is_ok() { shared } else { theirs.clone() })
+}
+
+/// The same values, the keys of every object in the one order that is the same for all.
+fn in_order_of_keys(state: &State) -> State {
+    fn ordered(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut entries: Vec<_> = map.entries().map(|(key, value)| (key.clone(), ordered(value))).collect();
+                entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+                entries.into_iter().collect()
+            }
+            Value::Array(items) => items.iter().map(ordered).collect(),
+            scalar => scalar.clone(),
+        }
+    }
+    State::new(ordered(state.root()))
 }
 
 /// The record that takes the person's changes over into `ours`: those that lead from `base` to `theirs`.
@@ -180,6 +202,25 @@ mod tests {
             assert_eq!(found.as_deref(), Some(value), "{path}");
         }
         assert_eq!(done.conflicts.len(), 0);
+    }
+
+    #[test]
+    fn of_two_possible_bases_the_nearer_one_counts_whatever_the_order_of_the_keys() {
+        let of =
+            |text: &str| State::new(crate::document::parse(&crate::document::Format::Json, text.as_bytes()).unwrap());
+        let old = of(r#"{"saved": 0, "w": {"n": 1, "last": 1}, "list": [{"n": 1, "last": 1}], "c": 1}"#);
+        let new = of(r#"{"saved": 0, "w": {"n": 1, "last": 2}, "list": [{"n": 1, "last": 2}], "c": 1}"#);
+        for (last, base) in [(1, &old), (2, &new)] {
+            let text = format!(
+                r#"{{"c": 1, "list": [{{"last": {last}, "n": 1}}], "saved": 1, "w": {{"last": {last}, "n": 1}}}}"#
+            );
+            let bases = [old.clone(), new.clone()];
+            let (at, theirs) = began_with(&bases, &of(&text));
+            assert_eq!(&bases[at], base);
+            let mut merged = new.clone();
+            merged.apply(&reconcile(&bases[at], &new, &theirs).ops).unwrap();
+            assert_eq!(merged, of(r#"{"c": 1, "list": [{"last": 2, "n": 1}], "saved": 1, "w": {"last": 2, "n": 1}}"#));
+        }
     }
 
     #[test]

@@ -286,6 +286,62 @@ fn nor_when_the_program_is_killed_right_after_the_save() {
     println!("{cases} saves before a kill");
 }
 
+/// What a person makes of a text in which a program set `a` to 1, or did not yet.
+const REMADE: [fn(&str) -> String; 2] = [
+    // The keys in another order: an editor's formatter, or a script that sorts them.
+    |text| format!("{{\"hand\": 7, \"b\": [1, 2], \"a\": {}}}\n", u8::from(is_set(text))),
+    // What the program set is put back, and something else is changed as well.
+    |text| text.replace("\"a\": 1", "\"a\": 0").replacen("{\n", "{\n  \"hand\": 7,\n", 1),
+];
+
+fn is_set(text: &str) -> bool {
+    text.contains("\"a\": 1")
+}
+
+/// A program is killed before this call while it shows an edit, a person saves, and the next program is killed as well.
+/// Gives which of the two were killed before they were done.
+fn save_after_a_kill(first: u64, remade: fn(&str) -> String, second: u64) -> [bool; 2] {
+    let disk = Disk::new();
+    let open =
+        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
+    let (program, person, next) = (disk.process(), disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    let journal = open(&program).unwrap();
+    journal.append(Op::set("a", 1)).unwrap();
+    program.set_plan(FaultPlan::new().kill_in_write(first, 0));
+    let _ = journal.materialise();
+    let was_killed = program.calls() >= first;
+    program.kill();
+    let text = String::from_utf8(person.read_file(FILE).unwrap()).unwrap();
+    person.replace_file(FILE, remade(&text), true).unwrap();
+    next.set_plan(FaultPlan::new().kill_in_write(second, 0));
+    let _ = open(&next).and_then(|journal| journal.materialise());
+    let is_killed = next.calls() >= second;
+    next.kill();
+    let what = || format!("killed before call {first} while it showed {text}, and before call {second}");
+    let last = disk.process();
+    let journal = open(&last).unwrap_or_else(|error| panic!("{}: {error}", what()));
+    let status = journal.materialise().unwrap_or_else(|error| panic!("{}: {error}", what()));
+    assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
+    let puts_back = is_set(&text) && !is_set(&remade(&text));
+    assert_eq!(journal.get::<u64>("a").unwrap(), Some(u64::from(!puts_back)), "{}", what());
+    assert_eq!(journal.get::<u64>("hand").unwrap(), Some(7), "{}", what());
+    [was_killed, is_killed]
+}
+
+#[test]
+fn a_save_after_a_kill_counts_as_made_on_the_text_that_was_there() {
+    let mut cases = 0;
+    for remade in REMADE {
+        let one_after_the_other = (1..).map(|first| {
+            let killed = (1..).step_by(3).map(|second| save_after_a_kill(first, remade, second));
+            killed.inspect(|_| cases += 1).find(|[_, is_killed]| !is_killed)
+        });
+        one_after_the_other.into_iter().find(|killed| matches!(killed, Some([false, _])));
+    }
+    println!("{cases} saves after a kill");
+}
+
 #[test]
 fn a_file_that_lags_is_read_once_and_not_at_every_edit() {
     let disk = Disk::seeded(7);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use cfgwal::sim::{Call, Disk, FaultPlan, Process, Seen, SyncFault, Times};
-use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Transaction};
+use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Path, Transaction, Value, View};
 
 const FILE: &str = "/settings.json";
 const TEXT: &str = "{\n  \"a\": 0,\n  \"b\": 0,\n  \"c\": 0\n}\n";
@@ -442,4 +442,40 @@ fn whatever_comes_between_two_calls_of_a_short_command_nothing_is_lost_and_nothi
         }
     }
     println!("{tried} moments of a short command at which somebody else was at work");
+}
+
+#[test]
+fn whoever_only_looks_sees_a_hand_edit_on_what_the_file_showed_whatever_is_folded_together_meanwhile() {
+    let scene = || {
+        let disk = new_disk();
+        let other = open(&disk.process());
+        other.append(Op::set("a", 1)).unwrap();
+        other.materialise().unwrap();
+        other.append(Op::set("b", 1)).unwrap();
+        let saved = text_of(&disk).replace("\"c\": 0", "\"c\": 7");
+        disk.process().write_file(FILE, saved).unwrap();
+        (disk, other)
+    };
+    let (disk, _other) = scene();
+    let looker = disk.process();
+    let calls = calls_of(&looker, || drop(View::open_seated(&looker.seat(), FILE).unwrap()));
+    let mut merged = 0;
+    for at in 1..=calls {
+        let (disk, other) = scene();
+        let looker = disk.process();
+        before_call(&looker, at, move || {
+            for d in 1..4 {
+                other.append(Op::set("d", d)).unwrap();
+                other.compact().unwrap();
+            }
+        });
+        let view = View::open_seated(&looker.seat(), FILE).unwrap_or_else(|error| panic!("before call {at}: {error}"));
+        merged += u64::from(view.hand_edit().is_some());
+        for (key, value) in [("a", 1), ("b", 1), ("c", 7)] {
+            let path = key.parse::<Path>().unwrap();
+            assert_eq!(view.state().root().get(&path), Some(&Value::from(value)), "{key}, before call {at}");
+        }
+    }
+    println!("{merged} of {calls} moments of a look that saw the hand edit itself");
+    assert!(merged > 0 && merged < calls);
 }
