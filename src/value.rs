@@ -114,6 +114,18 @@ impl Value {
         }
     }
 
+    /// Equal but for the order of keys. Recursion goes as deep as `other`, whose depth has to be limited.
+    pub(crate) fn alike(&self, other: &Value) -> bool {
+        match (self, other) {
+            (a, b) if a.same(b) => true,
+            (Value::Object(a), Value::Object(b)) => {
+                a.len() == b.len() && b.iter().all(|(key, b)| a.get(key).is_some_and(|a| a.alike(b)))
+            }
+            (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.alike(b)),
+            _ => false,
+        }
+    }
+
     /// Whether it is an array or an object.
     pub(crate) fn is_container(&self) -> bool {
         matches!(self, Value::Array(_) | Value::Object(_))

@@ -387,24 +387,13 @@ fn leads_through(path: &Path, start: &Path) -> bool {
 fn test(root: &Value, path: &Path, expected: Option<&Value>) -> Result<Done, Refusal> {
     let found = root.get(path);
     let met = match (found, expected) {
-        (Some(found), Some(expected)) => alike(found, expected),
+        (Some(found), Some(expected)) => found.alike(expected),
         (found, expected) => found.is_none() && expected.is_none(),
     };
     if met {
         return Ok(UNCHANGED);
     }
     Err(Refusal::Precondition { path: path.clone(), expected: expected.cloned(), found: found.cloned() })
-}
-
-/// Equal but for the order of keys. Recursion goes as deep as `b`, whose depth is limited.
-fn alike(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && b.iter().all(|(key, b)| a.get(key).is_some_and(|a| alike(a, b)))
-        }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
-        _ => a == b,
-    }
 }
 
 fn place(root: &mut Value, path: &Path, value: &Value, before: Option<&str>) -> Result<Done, Refusal> {

@@ -76,7 +76,7 @@ impl Diff {
 
     fn lists(&mut self, old: &List, new: &List) {
         // From the last to the first, so that the indexes still to come are those of `old`.
-        for Hunk { old: from, new: to } in hunks(old, new).into_iter().rev() {
+        for Hunk { old: from, new: to } in hunks(old, new, PartialEq::eq).into_iter().rev() {
             let paired = from.len().min(to.len());
             let mut at = 0;
             loop {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::value::{List, Value};
 
-/// Places of the older list that became other places of the newer one. Between hunks the lists are equal.
+/// Places of the older list that became other places of the newer one. Between hunks the elements are the same.
 #[derive(Debug, PartialEq)]
 pub(super) struct Hunk {
     pub old: Range<usize>,
@@ -19,13 +19,14 @@ const LOOKS_MAX: usize = 1 << 22;
 
 /// The hunks that two lists differ in, from first to last: as few elements as possible, unless they differ in a lot.
 ///
-/// This is the greedy algorithm of Myers (1986), in which running along equal elements passes over shared subtrees.
-pub(super) fn hunks(old: &List, new: &List) -> Vec<Hunk> {
+/// This is the greedy algorithm of Myers (1986), in which running along elements that are the same passes over shared
+/// subtrees: what is shared has to be `same` too.
+pub(super) fn hunks(old: &List, new: &List, same: impl Fn(&Value, &Value) -> bool) -> Vec<Hunk> {
     let (n, m) = (old.len(), new.len());
     let mut looks = 0;
     let mut equal = |a: &Value, b: &Value| {
         looks += 1;
-        looks <= LOOKS_MAX && a == b
+        looks <= LOOKS_MAX && same(a, b)
     };
 
     // After `d` edits, `reach[d][i]` is how far into `old` one can be on the diagonal `x - y = 2 * i - d`. Points beyond
@@ -48,7 +49,7 @@ pub(super) fn hunks(old: &List, new: &List) -> Vec<Hunk> {
         }
         reach.push(row);
     }
-    coarse(old, new, reach[0][0])
+    coarse(old, new, reach[0][0], same)
 }
 
 /// The step to place `i` of row `d`: whether it goes down (an element of `new`), and the `x` it leads to.
@@ -78,10 +79,11 @@ fn trace(reach: &[Vec<usize>], mut i: usize) -> Vec<Hunk> {
     hunks
 }
 
-/// One hunk between the `start` elements and those at the end that are equal.
-fn coarse(old: &List, new: &List, start: usize) -> Vec<Hunk> {
+/// One hunk between the `start` elements and those at the end that are the same.
+fn coarse(old: &List, new: &List, start: usize, same: impl Fn(&Value, &Value) -> bool) -> Vec<Hunk> {
     let (n, m) = (old.len(), new.len());
-    let end = (0..n.min(m) - start).take_while(|i| old.get(n - 1 - i) == new.get(m - 1 - i)).count();
+    let alike = |i: &usize| old.get(n - 1 - i).zip(new.get(m - 1 - i)).is_some_and(|(a, b)| same(a, b));
+    let end = (0..n.min(m) - start).take_while(alike).count();
     vec![Hunk { old: start..n - end, new: start..m - end }]
 }
 
@@ -117,7 +119,7 @@ mod tests {
     proptest! {
         #[test]
         fn hunks_are_the_fewest_edits_and_cover_every_difference(a in vec(0..4_u8, 0..40), b in vec(0..4_u8, 0..40)) {
-            let hunks = hunks(&list(&a), &list(&b));
+            let hunks = hunks(&list(&a), &list(&b), PartialEq::eq);
             prop_assert_eq!(edits(&hunks), fewest(&a, &b));
             let (mut x, mut y) = (0, 0);
             for hunk in &hunks {
@@ -137,7 +139,7 @@ mod tests {
             new.insert(i * 10_000, Value::Null);
             drop(new.remove(i * 10_000 + 5_000));
         }
-        assert_eq!(edits(&hunks(&old, &new)), 200);
+        assert_eq!(edits(&hunks(&old, &new, PartialEq::eq)), 200);
     }
 
     #[test]
@@ -146,6 +148,6 @@ mod tests {
         let ends = || std::iter::once(Value::Null);
         let (old, new) =
             (ends().chain(many(0)).chain(ends()).collect(), ends().chain(many(5000)).chain(ends()).collect());
-        assert_eq!(hunks(&old, &new), [Hunk { old: 1..2001, new: 1..2001 }]);
+        assert_eq!(hunks(&old, &new, PartialEq::eq), [Hunk { old: 1..2001, new: 1..2001 }]);
     }
 }

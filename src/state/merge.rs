@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::lcs::{Hunk, hunks};
 use crate::limits::DEPTH_MAX;
@@ -68,6 +70,14 @@ impl Merge {
             }
             _ => {}
         }
+        // Who brought keys into another order changed no value: that undoes nothing of the other side.
+        let alike = |a: Option<&Value>, b: Option<&Value>| a.zip(b).is_some_and(|(a, b)| a.alike(b));
+        if alike(base, theirs) {
+            return ours.cloned();
+        }
+        if alike(base, ours) || alike(ours, theirs) {
+            return theirs.cloned();
+        }
         self.conflicts.push(Conflict {
             path: self.path.clone(),
             base: base.cloned(),
@@ -100,13 +110,7 @@ impl Merge {
                 Some(_) => change.moved && order_is_ours,
             };
             if place_is_ours {
-                let followers = std::iter::successors(ours.after(key), |(key, _)| ours.after(key));
-                let next = followers.map(|(key, _)| key).find(|key| merged.contains(key));
-                merged.remove(key);
-                match next {
-                    Some(next) => merged.insert_before(key.clone(), value, next),
-                    None => merged.insert(key.clone(), value),
-                };
+                place_as_in(ours, &mut merged, key, value);
             } else if there != Some(&value) {
                 merged.insert(key.clone(), value);
             }
@@ -132,13 +136,33 @@ impl Merge {
                 }
             }
             let (here, there) = (ours.inserted_at(at), theirs.inserted_at(at));
-            let here = here.iter().filter(|value| !there.contains(value));
-            for value in here.chain(there).rev() {
+            // What both inserted comes once, as often as both did.
+            let mut both: Vec<&Value> = there.iter().collect();
+            let is_own = |value: &&Value| match both.iter().position(|there| there.alike(value)) {
+                Some(at) => {
+                    both.swap_remove(at);
+                    false
+                }
+                None => true,
+            };
+            let here: Vec<&Value> = here.iter().filter(is_own).collect();
+            for value in here.into_iter().chain(there).rev() {
                 merged.insert(at, value.clone());
             }
         }
         merged
     }
+}
+
+/// Puts a key before the first of those that come behind it in `order` and are there; last if none is.
+pub(super) fn place_as_in(order: &Map, map: &mut Map, key: &Arc<str>, value: Value) {
+    let followers = std::iter::successors(order.after(key), |(key, _)| order.after(key));
+    let next = followers.map(|(key, _)| key).find(|key| map.contains(key));
+    map.remove(key);
+    match next {
+        Some(next) => map.insert_before(key.clone(), value, next),
+        None => map.insert(key.clone(), value),
+    };
 }
 
 /// What one side did to a list.
@@ -153,16 +177,33 @@ struct Edits {
 impl Edits {
     fn new(base: &List, list: &List) -> Edits {
         let mut edits = Edits::default();
-        for Hunk { old, new } in hunks(base, list) {
+        let (mut at, mut to) = (0, 0);
+        // A save that brings keys into another order leaves every element what it was.
+        for Hunk { old, new } in hunks(base, list, Value::alike) {
+            edits.reordered(base, at..old.start, list, to);
+            (at, to) = (old.end, new.end);
             let mut values = new.filter_map(|at| list.get(at).cloned());
-            let end = old.end;
             edits.elements.extend(old.map(|at| (at, values.next())));
             let rest: Vec<Value> = values.collect();
             if !rest.is_empty() {
-                edits.inserted.insert(end, rest);
+                edits.inserted.insert(at, rest);
             }
         }
+        edits.reordered(base, at..base.len(), list, to);
         edits
+    }
+
+    /// Of a run of elements that are alike, those whose keys are in another order.
+    fn reordered(&mut self, base: &List, run: Range<usize>, list: &List, to: usize) {
+        let mut past = 0;
+        loop {
+            past += base.common(run.start + past, list, to + past, PartialEq::eq);
+            if past >= run.len() {
+                return;
+            }
+            self.elements.insert(run.start + past, list.get(to + past).cloned());
+            past += 1;
+        }
     }
 
     fn places(&self) -> impl Iterator<Item = usize> {

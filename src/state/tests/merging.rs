@@ -94,10 +94,63 @@ fn where_both_placed_a_key_it_is_where_theirs_has_it() {
 }
 
 #[test]
+fn an_order_of_keys_brings_nothing_back() {
+    let (base, sorted) =
+        (json!({"b": {"y": 1, "x": [{"n": 1, "m": 1}]}}), json!({"b": {"x": [{"m": 1, "n": 1}], "y": 1}}));
+    for changed in [json!({}), json!({"b": 5}), json!({"b": [1]})] {
+        merges_cleanly(base.clone(), changed.clone(), sorted.clone(), changed.clone());
+        merges_cleanly(base.clone(), sorted.clone(), changed.clone(), changed);
+    }
+    // Not even where both made something new of it.
+    merges_cleanly(
+        json!({"b": 1}),
+        json!({"b": [{"y": 1, "x": 1}]}),
+        json!({"b": [{"x": 1, "y": 1}]}),
+        json!({"b": [{"x": 1, "y": 1}]}),
+    );
+}
+
+#[test]
+fn elements_with_their_keys_in_another_order_are_the_same_elements() {
+    let base = json!([{"id": 1, "n": 1}, {"id": 2, "n": 2}, {"id": 3, "n": 3}]);
+    merges_cleanly(
+        base.clone(),
+        json!([{"id": 1, "n": 1}, {"id": 2, "n": 2}, {"id": 3, "n": 3, "last": 1}]),
+        json!([{"n": 1, "id": 1}, {"n": 3, "id": 3}]),
+        json!([{"n": 1, "id": 1}, {"n": 3, "id": 3, "last": 1}]),
+    );
+    merges_cleanly(
+        base,
+        json!([{"id": 2, "n": 2}, {"id": 3, "n": 3}, {"id": 4, "n": 4}]),
+        json!([{"n": 1, "id": 1}, {"n": 2, "id": 2}, {"n": 3, "id": 3, "new": 1}]),
+        json!([{"n": 2, "id": 2}, {"n": 3, "id": 3, "new": 1}, {"id": 4, "n": 4}]),
+    );
+}
+
+#[test]
+fn an_element_that_one_side_inserted_twice_comes_twice() {
+    merges_cleanly(json!([]), json!([5, 5]), json!([5]), json!([5, 5]));
+    merges_cleanly(json!([]), json!([5]), json!([5, 5, 6]), json!([5, 5, 6]));
+}
+
+#[test]
 fn a_conflict_shows_no_secret() {
     let config = |text: &str| Value::from_iter([("token", text)]);
     let (_, conflicts) = merges(&config("swordfish"), &config("swordfish2"), &config("swordfish3"));
     assert_eq!(format!("{conflicts:?}"), r#"[Conflict(token: "***" became "***" here, "***" there)]"#);
+}
+
+/// The same values, their keys in reversed order.
+fn reversed(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(reversed).collect(),
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().map(|(key, value)| (key.to_owned(), reversed(value))).collect();
+            entries.reverse();
+            entries.into_iter().collect()
+        }
+        scalar => scalar.clone(),
+    }
 }
 
 fn edited(config: &Value, ops: &[Op]) -> Value {
@@ -152,6 +205,14 @@ proptest! {
                 }
             }
         }
+        // What keys are in another order is not in the way of anything.
+        let shuffled = reversed(&theirs);
+        let (with_other_order, more) = merges(&base, &ours, &shuffled);
+        prop_assert!(with_other_order.alike(&merged), "{} is not {}", with_other_order, merged);
+        prop_assert_eq!(more.len(), conflicts.len());
+        let unordered = merges(&base, &reversed(&ours), &theirs);
+        prop_assert!(unordered.0.alike(&merged), "{} is not {}", unordered.0, merged);
+        prop_assert_eq!(unordered.1.len(), conflicts.len());
         // Every conflict is one: each side made something else of the base, and not the same.
         for Conflict { base, ours, theirs, .. } in conflicts {
             prop_assert!(base != ours && base != theirs && ours != theirs);
