@@ -87,7 +87,8 @@ struct Watched {
 
 impl PutBack<'_> {
     pub(crate) fn of<'a>(base: &State, theirs: &'a State) -> PutBack<'a> {
-        let own = base.diff(theirs);
+        // A key in another place is no change of its value.
+        let own = in_order_of_keys(base).diff(&in_order_of_keys(theirs));
         let watched = |path: &Path| Watched { path: path.clone(), is_older: false, by_program: false };
         PutBack { theirs, paths: own.iter().filter_map(Op::path).map(watched).collect() }
     }
@@ -96,9 +97,9 @@ impl PutBack<'_> {
     pub(crate) fn record(&mut self, before: &State, after: &State, kind: OriginKind) {
         for watched in &mut self.paths {
             let old = before.root().get(&watched.path);
-            if old != after.root().get(&watched.path) {
+            if !is_alike(old, after.root().get(&watched.path)) {
                 watched.by_program = kind == OriginKind::Program && !planted(Bug::OlderValueNotReported);
-                watched.is_older |= old == self.theirs.root().get(&watched.path);
+                watched.is_older |= is_alike(old, self.theirs.root().get(&watched.path));
             }
         }
     }
@@ -106,6 +107,11 @@ impl PutBack<'_> {
     pub(crate) fn found(self) -> Vec<Path> {
         self.paths.into_iter().filter(|path| path.is_older && path.by_program).map(|watched| watched.path).collect()
     }
+}
+
+/// Whether both are the same but for the order of keys.
+fn is_alike(a: Option<&Value>, b: Option<&Value>) -> bool {
+    a.zip(b).map_or(a.is_none() && b.is_none(), |(a, b)| a.alike(b))
 }
 
 /// Whether a save drops most of the document: more than half of its values.
@@ -163,6 +169,27 @@ mod tests {
             let mut watch = PutBack::of(&base, &theirs);
             watch.record(&old, &base, kind);
             assert_eq!(watch.found(), expected);
+        }
+    }
+
+    #[test]
+    fn a_key_in_another_place_is_not_put_back_and_hides_nothing_that_is() {
+        let of = |text: &[u8]| State::new(crate::document::parse(&crate::document::Format::Json, text).unwrap());
+        let states = [
+            of(br#"{"a": {"n": 2, "last": 1}, "b": 2}"#),
+            of(br#"{"a": {"n": 2, "last": 1}, "b": 1}"#),
+            of(br#"{"a": {"n": 2, "last": 2}, "b": 1}"#),
+            of(br#"{"a": {"n": 2, "last": 2}, "b": 2}"#),
+        ];
+        for (text, found) in [
+            (&br#"{"b": 2, "a": {"last": 2, "n": 2}}"#[..], &[][..]),
+            (br#"{"b": 2, "a": {"last": 1, "n": 7}}"#, &["a.last"]),
+        ] {
+            let theirs = of(text);
+            let mut watch = PutBack::of(&states[3], &theirs);
+            states.windows(2).for_each(|pair| watch.record(&pair[0], &pair[1], OriginKind::Program));
+            let paths: Vec<String> = watch.found().iter().map(Path::to_string).collect();
+            assert_eq!(paths, found);
         }
     }
 
