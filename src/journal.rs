@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::log::{Appended, Log};
 use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
 use crate::op::codec::Signature;
-use crate::op::{Op, Origin, OriginKind, Refusal, Transaction};
+use crate::op::{Origin, OriginKind, Refusal, Transaction};
 use crate::path::{IntoPath, Path, PathError};
 use crate::state::State;
 use crate::storage::Stat;
@@ -315,7 +315,7 @@ impl Journal {
 
     /// Read the config as a type, change it, and log the difference. The closure runs again when somebody else was quicker.
     ///
-    /// What the type does not know stays as it is.
+    /// What the type does not know stays as it is, and so does the order of the document where the type has another one.
     ///
     /// # Errors
     /// [`Error::Type`] when state and type do not fit, and as [`append`](Journal::append).
@@ -326,12 +326,11 @@ impl Journal {
         loop {
             let version = self.inner.log.published()?;
             let mut typed: T = version.state.root().to().map_err(Error::Type)?;
-            let before = State::new(Value::from_serialize(&typed).map_err(Error::Type)?);
+            let before = Value::from_serialize(&typed).map_err(Error::Type)?;
             let result = change(&mut typed);
-            let after = State::new(Value::from_serialize(&typed).map_err(Error::Type)?);
-            let mut ops = before.diff(&after);
-            // A field that the type fills in by default need not be in the config.
-            ops.retain(|op| !matches!(op, Op::Remove { path } if version.state.root().get(path).is_none()));
+            let after = Value::from_serialize(&typed).map_err(Error::Type)?;
+            // The view of a type is not the config: what differs between two views has to be found there.
+            let ops = version.state.diff(&version.state.carry(&before, &after));
             match self.append_expecting(Transaction::from(ops), Some(version.revision())) {
                 Err(Error::Revision { .. }) => {}
                 outcome => return outcome.map(|ack| (result, ack)),

@@ -5,6 +5,7 @@
 //! never fail; a refusal leaves the state as it was.
 
 mod apply;
+mod carry;
 mod diff;
 mod lcs;
 mod merge;
@@ -120,6 +121,11 @@ impl State {
     /// What the two share is not looked at: the diff of two states made from one another costs their difference.
     pub fn diff(&self, newer: &State) -> Vec<Op> {
         diff::diff(&self.root, &newer.root)
+    }
+
+    /// This state with what differs between two views of it, as a type shows it: what neither shows stays.
+    pub(crate) fn carry(&self, before: &Value, after: &Value) -> State {
+        State { root: carry::carry(&self.root, before, after) }
     }
 
     /// Merges two states that were both made from `base`, path by path: where one side changed something, that is

@@ -1,6 +1,7 @@
 //! The library as a program uses it, on a real disk.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use cfgwal::{FileStatus, Journal, Op, Transaction};
@@ -45,6 +46,37 @@ fn an_edit_is_there_after_a_reopen() {
         std::fs::read_to_string(&file).unwrap(),
         "{\n  \"server\": {\n    \"port\": 9090\n  },\n  \"lock\": \"me\",\n  \"n\": 5002\n}\n"
     );
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct App {
+    tags: BTreeSet<String>,
+    servers: HashMap<String, Server>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Server {
+    port: u16,
+}
+
+#[test]
+fn a_type_with_an_order_of_its_own_changes_what_it_means_and_nothing_else() {
+    let file = dir("own-order").join("app.json");
+    let text = |tags: &str, servers: &str| {
+        format!(
+            "{{\n  \"tags\": [{tags}],\n  \"servers\": {{\n    \"x\": {{\"port\": 1, \"note\": \"a\"}},\n    \"b\": {{\"port\": 2, \"note\": \"b\"}},\n    \"m\": {{\"port\": 3}}{servers}\n  }}\n}}\n"
+        )
+    };
+    std::fs::write(&file, text(r#""z", "a", "m""#, "")).unwrap();
+    let journal = Journal::open(&file).unwrap();
+    journal.update(|app: &mut App| app.tags.remove("a")).unwrap();
+    let mut added = String::new();
+    for n in 0..40 {
+        journal.update(|app: &mut App| app.servers.insert(format!("new{n}"), Server { port: n })).unwrap();
+        added += &format!(",\n    \"new{n}\": {{\"port\": {n}}}");
+    }
+    assert!(matches!(journal.close().unwrap(), FileStatus::Current { .. }));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text(r#""z", "m""#, &added));
 }
 
 #[test]

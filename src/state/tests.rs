@@ -4,6 +4,7 @@ use super::*;
 use crate::path::Path;
 
 mod algebra;
+mod carry;
 mod each_op;
 mod merging;
 

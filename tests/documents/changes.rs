@@ -23,7 +23,7 @@ pub struct Edit {
 }
 
 pub fn edit(key: impl Strategy<Value = String>, fresh: impl Strategy<Value = Value>) -> impl Strategy<Value = Edit> {
-    (0..5_u8, any::<Index>(), any::<Index>(), key, fresh).prop_map(|(kind, node, place, key, fresh)| Edit {
+    (0..8_u8, any::<Index>(), any::<Index>(), key, fresh).prop_map(|(kind, node, place, key, fresh)| Edit {
         kind,
         node,
         place,
@@ -33,7 +33,7 @@ pub fn edit(key: impl Strategy<Value = String>, fresh: impl Strategy<Value = Val
 }
 
 impl Edit {
-    /// Changes, removes, adds, moves or renames something in one of the containers.
+    /// Changes, removes, adds, moves or renames something in one of the containers, or brings all of it into another order.
     pub fn apply(&self, root: &mut Value) {
         let mut left = self.node.index(count(root));
         self.apply_to(container(root, &mut left).unwrap());
@@ -47,6 +47,22 @@ impl Edit {
                 match self.kind {
                     0 if place < items.len() => items[place] = self.fresh.clone(),
                     1 if place < items.len() => drop(items.remove(place)),
+                    3 if place < items.len() => {
+                        let item = items.remove(place);
+                        items.insert(self.node.index(items.len() + 1), item);
+                    }
+                    // To another place, and changed there.
+                    4 if place < items.len() => {
+                        let mut item = items.remove(place);
+                        match &mut item {
+                            Value::Object(map) => drop(map.insert(&*self.key, self.fresh.clone())),
+                            Value::Array(list) => list.push(self.fresh.clone()),
+                            scalar => *scalar = self.fresh.clone(),
+                        }
+                        items.insert(self.node.index(items.len() + 1), item);
+                    }
+                    5 => items.reverse(),
+                    6 if place < items.len() => items.insert(place, items[place].clone()),
                     _ => items.insert(place, self.fresh.clone()),
                 }
                 *list = items.into_iter().collect::<List>();
@@ -62,8 +78,16 @@ impl Edit {
                     2 if is_new && place < items.len() => items[place].0.clone_from(&self.key),
                     3 if place < items.len() => {
                         let item = items.remove(place);
+                        items.insert(self.node.index(items.len() + 1), item);
+                    }
+                    // To another place, and changed there.
+                    4 if place < items.len() => {
+                        let mut item = items.remove(place);
+                        item.1 = self.fresh.clone();
                         items.push(item);
                     }
+                    5 => items.reverse(),
+                    6 => items.sort_by(|a, b| a.0.cmp(&b.0)),
                     _ if is_new => items.insert(place, (self.key.clone(), self.fresh.clone())),
                     _ => {}
                 }

@@ -160,7 +160,9 @@ proptest! {
     fn what_looks_like_a_table_is_read_as_the_judge_reads_it(text in "(id|v|a|#|\"|\"\"|,|,|\n|\r\n| ){0,14}") {
         let Ok(found) = parse(&format(), text.as_bytes()) else { return Ok(()) };
         // Comments as spreadsheets write them are no comments to the judge.
-        prop_assume!(!text.contains("\"#"));
+        if text.contains("\"#") {
+            return Ok(());
+        }
         let judged = judge(&text);
         prop_assert_eq!(super::rows_of(&found, &judged[0]), judged, "{}", text);
     }

@@ -332,7 +332,9 @@ proptest! {
         let mut target = read(&text);
         let mut slots = Vec::new();
         scalars_of(&target, &mut Vec::new(), &mut slots);
-        prop_assume!(!slots.is_empty());
+        if slots.is_empty() {
+            return Ok(());
+        }
         let path = node.get(&slots);
         let slot = path.iter().fold(&mut target, |value, key| match value {
             Value::Object(map) => map.get_mut(key).unwrap(),
