@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::layout::{Layout, Style};
@@ -103,15 +103,33 @@ impl<'t, 'a> Patcher<'t, 'a> {
         let same = |at: usize, value: &Value| tree.matches(row.items[at].value, value);
         let old_text = |at: usize| tree.value(row.items[at].value).to_string();
         let aligned = align(row.items.len(), &wanted, same, old_text, Value::to_string);
+        let mut gone = vec![true; row.items.len()];
         let mut slots = Vec::with_capacity(aligned.len());
         for slot in aligned {
             slots.push(match slot {
                 align::Slot::Kept(at, new) => {
+                    gone[at] = false;
                     self.value(row.items[at].value, wanted[new], Some((&row, at)))?;
                     Slot::Kept(at)
                 }
                 align::Slot::New(new) => Slot::New(New { key: None, value: wanted[new], moved: None }),
             });
+        }
+        let are_new = slots.iter_mut().filter_map(|slot| match slot {
+            Slot::New(new) => Some(new),
+            Slot::Kept(_) => None,
+        });
+        // What is gone from one place and new at another was moved, with all that is said in it.
+        let mut by_text: HashMap<String, Vec<usize>> = HashMap::new();
+        for new in are_new {
+            if by_text.is_empty() {
+                let gone = (0..gone.len()).rev().filter(|&at| gone[at]);
+                gone.for_each(|at| by_text.entry(old_text(at)).or_default().push(at));
+            }
+            if by_text.is_empty() {
+                break;
+            }
+            new.moved = by_text.get_mut(&new.value.to_string()).and_then(Vec::pop);
         }
         let stays = slots.iter().enumerate().all(|(index, slot)| matches!(slot, Slot::Kept(at) if *at == index));
         if stays && slots.len() == row.items.len() { Ok(()) } else { self.arrange(&row, &slots) }
@@ -135,10 +153,17 @@ impl<'t, 'a> Patcher<'t, 'a> {
         let found: Vec<Option<usize>> =
             wanted[first..new - last].iter().map(|(key, _)| between.get(*key).copied()).collect();
         let stays = longest_rise(&found);
+        let renamed = self.renamed(&row, first..old - last, &wanted[first..new - last], &found, &stays);
         for (index, (&(key, value), &found)) in wanted[first..new - last].iter().zip(&found).enumerate() {
-            slots.push(match found {
-                Some(at) if stays[index] => Slot::Kept(at),
-                moved => Slot::New(New { key: Some(key), value, moved }),
+            slots.push(match (found, renamed[index]) {
+                (Some(at), _) if stays[index] => Slot::Kept(at),
+                (_, Some((at, name))) => {
+                    let mut with = String::new();
+                    tree.syntax().write_key(&mut with, key);
+                    self.splice(tree.span(name), with);
+                    Slot::Kept(at)
+                }
+                (moved, None) => Slot::New(New { key: Some(key), value, moved }),
             });
         }
         slots.extend((old - last..old).map(Slot::Kept));
@@ -152,6 +177,34 @@ impl<'t, 'a> Patcher<'t, 'a> {
             return Ok(());
         }
         self.arrange(&row, &slots)
+    }
+
+    /// Which new key is only another name of which old item: between two items that stay, as many new keys as old ones are
+    /// the old ones renamed where the values are the same.
+    fn renamed(
+        &self,
+        row: &Row<'t, 'a>,
+        between: Range<usize>,
+        wanted: &[(&str, &Value)],
+        found: &[Option<usize>],
+        stays: &[bool],
+    ) -> Vec<Option<(usize, Id)>> {
+        let known: HashSet<usize> = found.iter().flatten().copied().collect();
+        let mut renamed = vec![None; wanted.len()];
+        let (mut old_at, mut new_at) = (between.start, 0);
+        for at in 0..=wanted.len() {
+            let end = (at == wanted.len()).then_some(between.end);
+            let Some(stay) = end.or_else(|| found[at].filter(|_| stays[at])) else { continue };
+            if stay - old_at == at - new_at {
+                for (old, new) in (old_at..stay).zip(new_at..at) {
+                    let is_free = found[new].is_none() && !known.contains(&old);
+                    let same = is_free && self.tree.matches(row.items[old].value, wanted[new].1);
+                    renamed[new] = row.items[old].key.filter(|_| same).map(|key| (old, key));
+                }
+            }
+            (old_at, new_at) = (stay + 1, at + 1);
+        }
+        renamed
     }
 
     /// Adds, removes and moves whole items, and keeps the commas right: one behind each but the last,
@@ -207,6 +260,10 @@ impl<'t, 'a> Patcher<'t, 'a> {
         (added.any, added.comment) = (true, false);
         if let Some(at) = new.moved {
             added.text.push_str(&self.moved(row, at, new.value)?);
+            let before_comma = row.end(at)..row.comma(at).unwrap_or(row.end(at));
+            if row.has_comments(before_comma.clone()) {
+                added.text.push_str(&self.tree.text()[before_comma]);
+            }
         } else {
             let near = previous.unwrap_or(0);
             if let Some(key) = new.key {

@@ -158,6 +158,24 @@ fn a_renamed_key_stays_in_its_place() {
 }
 
 #[test]
+fn what_is_renamed_or_moved_keeps_what_is_said_in_it() {
+    let text =
+        "{\n  // above\n  \"a\" : { // in\n    \"x\": 1.0, // x\n    \"y\": [ 2 ]\n  }, // behind\n  \"b\": 1\n}\n";
+    edit_jsonc(text, r#"{"new":{"x":1.0,"y":[2]},"b":1}"#, &text.replace("\"a\"", "\"new\""));
+    edit_jsonc(
+        text,
+        r#"{"new":{"x":1.0,"y":[2]},"other":1}"#,
+        &text.replace("\"a\"", "\"new\"").replace("\"b\"", "\"other\""),
+    );
+    edit_jsonc(
+        "[\n  // above\n  {\"id\" : 1, /* why */ \"n\": 1}, // one\n  [ 2 ], // two\n  3 // three\n]\n",
+        r#"[[2],3,{"id":1,"n":1}]"#,
+        "[\n  // above\n  [ 2 ], // two\n  3, // three\n  {\"id\" : 1, /* why */ \"n\": 1} // one\n]\n",
+    );
+    edit_jsonc("[1, 2, [ 3 /* c */ ]]", "[[3],1,2]", "[[ 3 /* c */ ], 1, 2]");
+}
+
+#[test]
 fn a_moved_key_takes_its_spelling_along() {
     let text = "{\n  \"\\u0061\": [ 1.0,2 ],\n  \"b\": 2,\n  \"c\": 3\n}";
     edit(text, r#"{"b":2,"c":3,"a":[1.0,9]}"#, "{\n  \"b\": 2,\n  \"c\": 3,\n  \"\\u0061\": [ 1.0,9 ]\n}");

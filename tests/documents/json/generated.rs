@@ -403,6 +403,31 @@ proptest! {
         prop_assert_eq!(comments(&result), comments(&text), "{}\n{}", text, result);
     }
 
+    /// Each with the number of its place in the old text, so that they are all of different values.
+    #[test]
+    fn elements_and_keys_in_another_order_or_under_another_name_keep_every_comment(
+        old in vec((string(), value()), 1..6), order in vec(any::<prop::sample::Index>(), 6), noise in noise(), keyed: bool,
+    ) {
+        let mut items: Vec<(String, Value)> = old.into_iter().enumerate()
+            .map(|(at, (key, value))| (format!("{at}{key}"), Value::from(vec![Value::from(at), value]))).collect();
+        let value = |items: &[(String, Value)]| match keyed {
+            true => items.iter().cloned().collect(),
+            false => items.iter().map(|(_, value)| value.clone()).collect(),
+        };
+        let text = Speller::spell(&value(&items), &noise, true);
+        if order[0].index(3) == 0 {
+            let at = order[1].index(items.len());
+            items[at].0 += "renamed";
+        } else {
+            let item = items.remove(order[1].index(items.len()));
+            items.insert(order[2].index(items.len() + 1), item);
+        }
+        let target: Value = value(&items);
+        let result = patched(&Format::Jsonc, &text, &target);
+        let sorted = |text| { let mut all = comments(text).into_iter().map(|comment| comment.trim_end().to_owned()).collect::<Vec<_>>(); all.sort(); all };
+        prop_assert_eq!(sorted(&result), sorted(&text), "{}\n{}", text, result);
+    }
+
     #[test]
     fn an_even_layout_stays_even(
         style in prop::sample::select(&STYLES[..]), old in value(), edits in vec(edit(), 0..6),
