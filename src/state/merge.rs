@@ -11,6 +11,9 @@ use crate::op::{named, shown};
 use crate::path::Path;
 use crate::value::{Change, List, Map, Value};
 
+/// How many pairs of elements are looked at to find out which became which.
+const PAIRS_MAX: usize = 1 << 12;
+
 /// A path that both sides changed, each in its own way. The merged state has `theirs`.
 #[derive(Clone, PartialEq)]
 pub struct Conflict {
@@ -165,6 +168,50 @@ pub(super) fn place_as_in(order: &Map, map: &mut Map, key: &Arc<str>, value: Val
     };
 }
 
+/// Which elements of a list became which other ones: as many as there can be, in their order, and of several ways the one
+/// in which they resemble most what they were. Else what was changed in an element that the other side removed would be
+/// found in the one beside it.
+fn partners(base: &List, old: &Range<usize>, list: &List, new: &Range<usize>) -> Vec<(usize, usize)> {
+    let (pairs, surplus) = (old.len().min(new.len()), old.len().abs_diff(new.len()));
+    if surplus == 0 || pairs.saturating_mul(surplus) > PAIRS_MAX {
+        return old.clone().zip(new.clone()).collect();
+    }
+    let at = |pair: usize, skipped: usize| match old.len() < new.len() {
+        true => (old.start + pair, new.start + pair + skipped),
+        false => (old.start + pair + skipped, new.start + pair),
+    };
+    let alike = |pair, skipped| {
+        let (from, to) = at(pair, skipped);
+        resemblance(base.get(from), list.get(to))
+    };
+    // How much the pairs from one on can resemble each other once so many of the surplus are skipped.
+    let mut best = vec![vec![0; surplus + 1]; pairs + 1];
+    for pair in (0..pairs).rev() {
+        for skipped in (0..=surplus).rev() {
+            let taken = alike(pair, skipped) + best[pair + 1][skipped];
+            best[pair][skipped] = taken.max(best[pair].get(skipped + 1).copied().unwrap_or(0));
+        }
+    }
+    let mut skipped = 0;
+    let pair = |pair: usize| {
+        while alike(pair, skipped) + best[pair + 1][skipped] < best[pair][skipped] {
+            skipped += 1;
+        }
+        at(pair, skipped)
+    };
+    (0..pairs).map(pair).collect()
+}
+
+/// How many keys have the same value in both.
+fn resemblance(a: Option<&Value>, b: Option<&Value>) -> usize {
+    match (a, b) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            a.iter().filter(|(key, a)| b.get(key).is_some_and(|b| b.alike(a))).count()
+        }
+        _ => 0,
+    }
+}
+
 /// What one side did to a list.
 #[derive(Default)]
 struct Edits {
@@ -182,11 +229,17 @@ impl Edits {
         for Hunk { old, new } in hunks(base, list, Value::alike) {
             edits.reordered(base, at..old.start, list, to);
             (at, to) = (old.end, new.end);
-            let mut values = new.filter_map(|at| list.get(at).cloned());
-            edits.elements.extend(old.map(|at| (at, values.next())));
-            let rest: Vec<Value> = values.collect();
-            if !rest.is_empty() {
-                edits.inserted.insert(at, rest);
+            let (mut from, mut fresh) = (old.start, new.start);
+            for (old_at, new_at) in partners(base, &old, list, &new).into_iter().chain([(old.end, new.end)]) {
+                edits.elements.extend((from..old_at).map(|gone| (gone, None)));
+                let inserted: Vec<Value> = (fresh..new_at).filter_map(|at| list.get(at).cloned()).collect();
+                if !inserted.is_empty() {
+                    edits.inserted.insert(old_at, inserted);
+                }
+                if old_at < old.end {
+                    edits.elements.insert(old_at, list.get(new_at).cloned());
+                }
+                (from, fresh) = (old_at + 1, new_at + 1);
             }
         }
         edits.reordered(base, at..base.len(), list, to);

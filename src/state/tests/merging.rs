@@ -128,6 +128,29 @@ fn elements_with_their_keys_in_another_order_are_the_same_elements() {
 }
 
 #[test]
+fn what_changed_in_an_element_stays_in_that_element() {
+    let base = json!([{"id": 1, "n": 1}, {"id": 2, "n": 1}]);
+    // Removed with one beside it changed, while the other side changed what was removed.
+    let (merged, conflicts) =
+        merges(&base, &json!([{"id": 1, "n": 1, "last": 3}, {"id": 2, "n": 1}]), &json!([{"id": 2, "n": 5}]));
+    assert_eq!(merged, json!([{"id": 2, "n": 5}]));
+    assert_eq!(conflicts.iter().map(|conflict| conflict.path.to_string()).collect::<Vec<_>>(), ["[0]"]);
+    merges_cleanly(
+        base.clone(),
+        json!([{"id": 1, "n": 1}, {"id": 2, "n": 1, "last": 3}]),
+        json!([{"id": 2, "n": 5}]),
+        json!([{"id": 2, "n": 5, "last": 3}]),
+    );
+    // Inserted in front of one that changed.
+    merges_cleanly(
+        base,
+        json!([{"id": 0, "n": 7}, {"id": 1, "n": 2}, {"id": 2, "n": 1}]),
+        json!([{"id": 1, "n": 1, "new": 9}, {"id": 2, "n": 1}]),
+        json!([{"id": 0, "n": 7}, {"id": 1, "n": 2, "new": 9}, {"id": 2, "n": 1}]),
+    );
+}
+
+#[test]
 fn an_element_that_one_side_inserted_twice_comes_twice() {
     merges_cleanly(json!([]), json!([5, 5]), json!([5]), json!([5, 5]));
     merges_cleanly(json!([]), json!([5]), json!([5, 5, 6]), json!([5, 5, 6]));
