@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use cfgwal::sim::{Call, Disk, FaultPlan, Handle, Process};
-use cfgwal::{FileStatus, Journal, Materialise, Op, Transaction};
+use cfgwal::{FileStatus, Journal, Materialise, Op, Path, Transaction};
 
 const FILE: &str = "/settings.jsonc";
 const TEXT: &str = "// Head\n{\n  // servers\n  \"a\": 0, // counts\n\n  \"b\": [1, 2]\n}\n";
@@ -437,6 +437,51 @@ fn who_goes_back_to_the_text_before_a_save_that_was_half_taken_over_has_that_tex
         cases += (1..).take_while(|first| gone_back_after_a_kill(*first, done)).count();
     }
     println!("{cases} kills while a save was taken over that was taken back then");
+}
+
+/// A person saves before this call of a program that shows an edit and is killed so many calls later; then another one, which
+/// had opened the file before, sets what the person has set. Gives whether there was such a call.
+fn newer_than_a_save(at: u64, later: u64) -> bool {
+    let disk = Disk::new();
+    let open =
+        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
+    let (program, other, person) = (disk.process(), disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    let (journal, going_on) = (open(&program).unwrap(), open(&other).unwrap());
+    going_on.append(Op::set("b[0]".parse::<Path>().unwrap(), 3)).unwrap();
+    journal.append(Op::set("b[1]".parse::<Path>().unwrap(), 4)).unwrap();
+    program.set_plan(FaultPlan::new().kill_in_write(at + later, 0));
+    let (mut calls, editor) = (0, person.clone());
+    program.observe(move |_| {
+        calls += 1;
+        if calls == at {
+            let text = String::from_utf8(editor.read_file(FILE).unwrap()).unwrap();
+            let text = text.replace("\"a\": 0", "\"hand\": 7, \"a\": 5");
+            editor.replace_file(FILE, text, true).unwrap();
+        }
+    });
+    let _ = journal.materialise();
+    let was_there = program.calls() >= at;
+    program.kill();
+    if was_there {
+        going_on.append(Op::set("a", 2)).unwrap();
+        let status = going_on.materialise().unwrap();
+        let what = || format!("saved before call {at}, killed {later} calls later");
+        assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
+        let values =
+            ["a", "hand", "b[0]", "b[1]"].map(|key| going_on.get::<u64>(key.parse::<Path>().unwrap()).unwrap());
+        assert_eq!(values, [Some(2), Some(7), Some(3), Some(4)], "{}", what());
+    }
+    was_there
+}
+
+#[test]
+fn an_older_save_does_not_beat_a_newer_edit_though_it_lies_beside_the_file_since_a_kill() {
+    let mut cases = 0;
+    for later in 0..8 {
+        cases += (1..).take_while(|at| newer_than_a_save(*at, later)).count();
+    }
+    println!("{cases} saves before a kill that were followed by an edit");
 }
 
 /// A program is killed before this call while it creates the file, another one makes an edit, and a person saves what was
