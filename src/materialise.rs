@@ -33,7 +33,7 @@ mod file;
 mod in_place;
 mod reconcile;
 
-use exchange::side_name;
+use exchange::{Displaced, PutBack, side_name};
 pub(crate) use file::{ConfigFile, Seen, Text};
 pub(crate) use in_place::unfinished;
 
@@ -209,7 +209,7 @@ impl Materialiser<'_> {
         for _ in 0..COLLISIONS_MAX {
             let version = self.log.noted()?;
             if version.showing.is_some() {
-                if let Some(why) = self.settle(&version, false)? {
+                if let Some(why) = self.settle(&version, None)? {
                     return Ok((FileStatus::Behind { shows, revision: version.revision(), why }, None));
                 }
                 continue;
@@ -307,11 +307,11 @@ impl Materialiser<'_> {
         for known in version.texts.iter() {
             bases.push(compact::state_of(self.log, version, known)?);
         }
-        let theirs = in_terms_of(&self.config.format, theirs, &bases);
         if bases.is_empty() {
             // No file was ever shown; its text is an edit of nothing.
             return self.record(version, text, hash, hash, State::new(Value::object()), theirs);
         }
+        let theirs = in_terms_of(&self.config.format, &theirs, &bases);
         if !self.accept && is_lost(&bases, &theirs, is_blank(&text.bytes)) {
             return Ok(Outcome::Behind(Behind::Shrunk));
         }
@@ -333,16 +333,15 @@ impl Materialiser<'_> {
         text.file.sync().map_err(Error::io("sync", &self.config.path))?;
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
-        let known: Vec<TextHash> = version.texts.iter().map(|text| text.hash).collect();
         // A text that says just the same in other words.
-        let like = (base == theirs && !known.is_empty()).then_some(against);
+        let like = (base == theirs && !version.texts.is_empty()).then_some(against);
         let revision = version.known(&against).map_or(0, |text| text.stands_for.revision());
         let time = self.log.storage.clock_micros();
         let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
         let mut overruled = Vec::new();
         let entry = |now: &Version| {
             // Only if the text that it was compared with is still the one that counts.
-            if !now.texts.iter().map(|text| text.hash).eq(known.iter().copied()) {
+            if !now.may_show_the_same(version) {
                 return Ok(None);
             }
             let done = reconcile::reconcile(&base, &now.state, &theirs);
@@ -399,6 +398,9 @@ impl Materialiser<'_> {
         }
         let new = self.text_of_new_file(version)?;
         let side = self.write_beside(&new, None)?;
+        // If it is gone after a crash, it became the config file.
+        let parent = self.config.parent();
+        storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         let note = Note::Showing { old: None, new: side.hash, revision: version.revision(), name: side.name.clone() };
         if !self.announce_side(version, note, &side)? {
             return Ok(Outcome::Again);
@@ -408,7 +410,7 @@ impl Materialiser<'_> {
         match self.log.storage.rename(&from, to, Rename::Keep) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                self.settle(&*self.log.published()?, false)?;
+                self.settle(&*self.log.published()?, None)?;
                 return Ok(Outcome::Again);
             }
             Err(error) => return Err(Error::io("create", to)(error)),
@@ -425,11 +427,11 @@ impl Materialiser<'_> {
     }
 
     /// The log says that a new text was about to be shown and not that it is: find out, and say so. Otherwise what keeps it
-    /// from that. `was_seen`: it was shown for a moment and taken back.
+    /// from that. `back`: what came out of the exchange has been put back.
     ///
     /// A file beside the config file whose content is not what its name says came out of an exchange. So it tells which
     /// text a person began with whose save is in the file by now.
-    fn settle(&self, version: &Version, was_seen: bool) -> Result<Option<Behind>, Error> {
+    fn settle(&self, version: &Version, back: Option<PutBack>) -> Result<Option<Behind>, Error> {
         let Some(Showing { name, how }) = &version.showing else { return Ok(None) };
         if *how == How::Rewrite {
             return self.settle_rewrite(version, name);
@@ -449,10 +451,21 @@ impl Materialiser<'_> {
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         let shown = self.config.read()?.map(|text| hash_text(&self.log.store, &text.bytes));
-        let known = shown.filter(|hash| version.known(hash).is_some());
-        let is_told = *how == How::Exchange && !was_seen && !planted(Bug::DisplacedIgnored);
-        let showed = displaced.as_ref().and_then(|displaced| displaced.showed).filter(|_| is_told);
-        self.note(Note::Settled { text: known.or(showed) })?;
+        let texts = || Displaced::texts(version, name);
+        let showed = match (how, &displaced) {
+            _ if planted(Bug::DisplacedIgnored) => None,
+            // It was there before the log said so: now it is the config file, or was before somebody saved another.
+            (How::Create, None) => texts().new,
+            (How::Exchange, Some(displaced)) => match back.or(displaced.back) {
+                None => displaced.showed,
+                // Whoever saved that had the older text. Another save may be of one who saw the newer one meanwhile.
+                Some(PutBack { only }) => texts().old.filter(|_| only.is_some() && only == shown),
+            },
+            _ => None,
+        };
+        // Where the newer text has been shown, the older one is there only if somebody put it there.
+        let known = || shown.filter(|hash| version.known(hash).is_some());
+        self.note(Note::Settled { text: showed.or_else(known) })?;
         // What it tells is in the log now.
         displaced.map_or(Ok(()), |displaced| self.remove_side(version, &path, &displaced))?;
         Ok(None)
@@ -474,7 +487,7 @@ impl Materialiser<'_> {
         let storage = &*self.log.storage;
         let parent = self.config.parent();
         let version = self.log.noted()?;
-        if self.settle(&version, false)?.is_none() {
+        if self.settle(&version, None)?.is_none() {
             self.sweep_texts()?;
         }
         let prefix = self.config.side_prefix();
@@ -516,8 +529,10 @@ impl Materialiser<'_> {
     /// Note what the file shows of a version, and see the note durable, with every edit of that version. The newest durable
     /// version lacks the note if it was lost with a segment that failed, or if an edit may have been: then it is not made.
     fn note_of(&self, version: &Version, note: Note) -> Result<Arc<Version>, Error> {
-        // A segment is left for another only where it failed, or under the lock that we hold.
-        let goes_on = |now: &Version| now.segment == version.segment && now.showing.is_none();
+        // A segment is left for another only where it failed, or under the lock that we hold. What somebody took over who was
+        // killed then need not have been durable before.
+        let goes_on =
+            |now: &Version| now.segment == version.segment && now.showing.is_none() && now.may_show_the_same(version);
         self.append_note_if(note, goes_on)?;
         self.log.sync_all()?;
         self.log.published()
@@ -538,16 +553,17 @@ pub(crate) fn is_blank(text: &[u8]) -> bool {
     text.trim_ascii().is_empty()
 }
 
-/// A hand edit, with what the format cannot tell from the texts that it may have begun with taken from those.
-fn in_terms_of(format: &Format, theirs: State, bases: &[State]) -> State {
-    let in_terms_of =
-        |theirs: State, base: &State| State::new(document::in_terms_of(format, theirs.root().clone(), base.root()));
-    bases.iter().fold(theirs, in_terms_of)
+/// A hand edit as it is if it began with each of these, with what the format cannot tell taken from that one.
+fn in_terms_of(format: &Format, theirs: &State, bases: &[State]) -> Vec<State> {
+    let in_terms_of = |base: &State| State::new(document::in_terms_of(format, theirs.root().clone(), base.root()));
+    bases.iter().map(in_terms_of).collect()
 }
 
 /// Whether a hand edit drops most of the config, whichever text it began with.
-fn is_lost(bases: &[State], theirs: &State, is_blank: bool) -> bool {
-    bases.iter().all(|base| reconcile::drops_most(base, theirs) || (is_blank && base != theirs))
+fn is_lost(bases: &[State], theirs: &[State], is_blank: bool) -> bool {
+    let is_lost =
+        |(base, theirs): (&State, &State)| reconcile::drops_most(base, theirs) || (is_blank && base != theirs);
+    bases.iter().zip(theirs).all(is_lost)
 }
 
 /// The state as it will be once a hand edit has been taken over; `None`: it drops most of the config, and is held back
@@ -563,10 +579,12 @@ pub(crate) fn with_hand_edit(
     for known in version.texts.iter() {
         bases.push(known.stands_for.state(&mut at)?);
     }
-    let theirs = in_terms_of(format, theirs.clone(), &bases);
-    if bases.is_empty() {
+    let was_shown = !bases.is_empty();
+    if !was_shown {
         bases.push(State::new(Value::object()));
-    } else if is_lost(&bases, &theirs, is_blank) {
+    }
+    let theirs = in_terms_of(format, theirs, &bases);
+    if was_shown && is_lost(&bases, &theirs, is_blank) {
         return Ok(None);
     }
     let (at, theirs) = reconcile::began_with(&bases, &theirs);

@@ -126,6 +126,11 @@ impl Version {
         self.texts.iter().rev().find(|text| text.hash == *hash)
     }
 
+    /// Whether the file may show the same texts here as there.
+    pub(crate) fn may_show_the_same(&self, other: &Version) -> bool {
+        self.texts.iter().map(|text| text.hash).eq(other.texts.iter().map(|text| text.hash))
+    }
+
     /// Go on by one frame. A frame that checks and cannot be understood or does not fit is [`Fault::Content`].
     pub(crate) fn advance(&mut self, frame: &Frame<'_>, behind: Cursor) -> Result<(), Fault> {
         match frame.fields.kind {
@@ -167,13 +172,18 @@ impl Version {
             }
         }
         if let Some(base) = &transaction.base {
-            let on =
-                self.known(&base.against).map_or(StandsFor::Revision(base.revision), |text| text.stands_for.clone());
+            let on = match self.known(&base.against) {
+                Some(text) => text.stands_for.clone(),
+                // An edit of nothing.
+                None if self.texts.is_empty() => StandsFor::Snapshot(base.revision, State::new(Value::object())),
+                None => StandsFor::Revision(base.revision),
+            };
             let stands_for = match &base.own {
                 own if own.is_empty() => StandsFor::Revision(revision),
                 own => StandsFor::Save(Arc::new(Save { on, ops: own.clone() })),
             };
-            self.may_show(KnownText { hash: base.text, stands_for });
+            // It was in the file, and on the disk, before this was written: older ones are there no more.
+            self.texts = Arc::new([KnownText { hash: base.text, stands_for }]);
         }
         Ok(applied)
     }
@@ -201,7 +211,7 @@ impl Version {
             Note::Respelled { text, like } => {
                 if let Some(like) = self.known(&like) {
                     let stands_for = like.stands_for.clone();
-                    self.may_show(KnownText { hash: text, stands_for });
+                    self.texts = Arc::new([KnownText { hash: text, stands_for }]);
                 }
             }
             Note::Settled { text } => {

@@ -30,16 +30,34 @@ impl Inner {
         if is_coming || last.map(|last| last.stat) == now {
             return;
         }
-        let looked = self.log.noted().and_then(|version| self.materialiser(false).look(&version));
+        let looked = self.log.noted().and_then(|version| {
+            let looked = self.materialiser(false).look(&version)?;
+            Ok((looked, version.showing.is_some()))
+        });
         match looked {
             // An older hand edit must not beat a newer command: it comes first.
-            Ok((FileStatus::Behind { why: Behind::EditedByHand, .. }, _)) => {
+            Ok(((FileStatus::Behind { why: Behind::EditedByHand, .. }, _), _)) => {
                 if let Err(error) = self.materialise(false) {
                     tracing::warn!(%error, "a hand edit of the config file could not be taken over yet");
                 }
             }
-            Ok((status, shown)) => self.remember(&status, shown),
+            Ok(((status, shown), is_exchanging)) => {
+                self.remember(&status, shown);
+                if is_exchanging {
+                    self.settle_for_the_dead();
+                }
+            }
             Err(error) => tracing::debug!(%error, "the config file cannot be looked at"),
+        }
+    }
+
+    /// An exchange began that has not ended. If whoever began it is at it no more, a hand edit may lie beside the file, or
+    /// be one that went back to the text before.
+    fn settle_for_the_dead(&self) {
+        let Ok(guard) = self.log.maintenance_now() else { return };
+        match self.materialiser(false).run(&guard) {
+            Ok((status, shown)) => self.remember(&status, shown),
+            Err(error) => tracing::warn!(%error, "how an exchange ended cannot be found out yet"),
         }
     }
 

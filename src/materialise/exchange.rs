@@ -34,12 +34,12 @@ impl Materialiser<'_> {
         // Whoever opens the old text from here on to write into it waits until it is decided where that text is.
         let leased = old.file.try_lease(Lease::Read);
         if matches!(leased, Ok(false)) {
-            self.settle(&*self.log.published()?, false)?;
+            self.settle(&*self.log.published()?, None)?;
             return Ok(Outcome::Again);
         }
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             let _ = old.file.end_lease(Lease::Read);
-            self.settle(&*self.log.published()?, false)?;
+            self.settle(&*self.log.published()?, None)?;
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
                 // A mount point, or a file system that cannot exchange two files.
@@ -50,12 +50,13 @@ impl Materialiser<'_> {
         let wanted = leased.is_ok() && file::is_wanted(&*old.file);
         if !planted(Bug::ExchangeUnchecked) && (wanted || !self.is_what_was_read(&path, &old, &set_by_people)?) {
             // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
-            if !planted(Bug::SaveNotPutBack) {
-                self.put_back(&path, new)?;
-            }
+            let back = match planted(Bug::SaveNotPutBack) {
+                true => PutBack { only: None },
+                false => self.put_back(&path, new)?,
+            };
             // Whoever waited opens what lies in its place again.
             let _ = old.file.end_lease(Lease::Read);
-            self.settle(&*self.log.published()?, true)?;
+            self.settle(&*self.log.published()?, Some(back))?;
             return Ok(Outcome::Again);
         }
         let outcome = self.finish(version, side)?;
@@ -92,7 +93,7 @@ impl Materialiser<'_> {
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
     /// out, it is the newest and goes in again; the one before it is kept in quarantine.
-    pub(super) fn put_back(&self, path: &std::path::Path, ours: &[u8]) -> Result<(), Error> {
+    pub(super) fn put_back(&self, path: &std::path::Path, ours: &[u8]) -> Result<PutBack, Error> {
         let to = &self.config.path;
         let mut placed = ours.to_vec();
         loop {
@@ -103,10 +104,11 @@ impl Materialiser<'_> {
             storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
             if out == placed {
                 // What lies beside is ours, or the older of two saves.
-                if placed != ours {
+                let is_only = placed == ours;
+                if !is_only {
                     self.keep_save(&placed)?;
                 }
-                return Ok(());
+                return Ok(PutBack { only: is_only.then(|| hash_text(&self.log.store, &inserting)) });
             }
             placed = inserting;
         }
@@ -195,28 +197,22 @@ impl Materialiser<'_> {
         name: &str,
     ) -> Result<Displaced, Error> {
         let bytes = self.read_beside(path)?;
-        let is_new = |hash: &TextHash| name.contains(&hex(hash));
+        let texts = Displaced::texts(version, name);
         let out = hash_text(&self.log.store, &bytes);
         if version.known(&out).is_some() {
-            let mut may_show = version.texts.iter().map(|known| known.hash);
-            let showed = if is_new(&out) {
-                // They never changed places.
-                let mut older = may_show.filter(|hash| !is_new(hash));
-                older.next().filter(|_| older.next().is_none())
-            } else {
-                may_show.find(is_new)
-            };
-            return Ok(Displaced { showed, save: None });
+            // If it is the new text, they never changed places.
+            let showed = if Some(out) == texts.new { texts.old } else { texts.new };
+            return Ok(Displaced { showed, save: None, back: None });
         }
         let shown = self.config.read()?.map(|text| text.bytes);
-        match shown.filter(|text| is_new(&hash_text(&self.log.store, text))) {
+        let back = match shown.filter(|text| Some(hash_text(&self.log.store, text)) == texts.new) {
             // A person's text came out, and ours is in its place.
-            Some(_) if planted(Bug::SaveNotPutBack) => {}
-            Some(placed) => self.put_back(path, &placed)?,
+            Some(_) if planted(Bug::SaveNotPutBack) => None,
+            Some(placed) => Some(self.put_back(path, &placed)?),
             // Two saves fell into one window: the newer one stays, the older one is kept.
-            None => self.keep_save(&bytes)?,
-        }
-        Ok(Displaced { showed: None, save: Some(bytes) })
+            None => self.keep_save(&bytes).map(|()| None)?,
+        };
+        Ok(Displaced { showed: None, save: Some(bytes), back })
     }
 
     /// Remove what lies beside the file once the log says that the exchange is over.
@@ -293,6 +289,33 @@ pub(super) struct Displaced {
     pub showed: Option<TextHash>,
     /// A person's text that had come out.
     save: Option<Vec<u8>>,
+    /// That text has been put back.
+    pub back: Option<PutBack>,
+}
+
+/// The texts that were about to change places.
+pub(super) struct Places {
+    /// `None`: the log knows of several.
+    pub old: Option<TextHash>,
+    pub new: Option<TextHash>,
+}
+
+impl Displaced {
+    /// Told by the name of the file beside the config file.
+    pub(super) fn texts(version: &Version, name: &str) -> Places {
+        let is_new = |hash: &TextHash| name.contains(&hex(hash));
+        let may_show = || version.texts.iter().map(|known| known.hash);
+        let mut older = may_show().filter(|hash| !is_new(hash));
+        let old = older.next().filter(|_| older.next().is_none());
+        Places { old, new: may_show().find(is_new) }
+    }
+}
+
+/// A person's text came out of an exchange and is in its place again.
+#[derive(Clone, Copy)]
+pub(super) struct PutBack {
+    /// That text; `None`: another save took its place meanwhile.
+    pub only: Option<TextHash>,
 }
 
 /// A new text on disk that is not in its place yet.

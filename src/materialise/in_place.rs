@@ -79,10 +79,17 @@ impl Materialiser<'_> {
             return announced.map(|_| Outcome::Again);
         }
         self.write_over(&held, &name, old.len(), new)?;
+        // The lease keeps nobody from giving the name to another file: a save that was made in the older text, unless it
+        // came when the newer one could be read.
+        let is_there = || Ok::<bool, Error>(self.config.stat()?.is_some_and(|now| now.same_file(&stat)));
+        let was_shown = is_there()?;
         let stat = held.let_go().map_err(Error::io("look at", path))?;
-        // The lease keeps nobody from giving the name to another file: a save that was made in the older text.
-        let is_shown = self.config.stat()?.is_some_and(|now| now.same_file(&stat));
-        self.note(if is_shown { Note::Shown { text: hash, revision } } else { Note::Settled { text: None } })?;
+        let is_shown = was_shown && is_there()?;
+        self.note(match (was_shown, is_shown) {
+            (_, true) => Note::Shown { text: hash, revision },
+            (true, false) => Note::Settled { text: None },
+            (false, false) => Note::Settled { text: Some(before) },
+        })?;
         self.forget_texts(&name);
         Ok(if is_shown { Outcome::Done(Shown { stat, revision }) } else { Outcome::Again })
     }

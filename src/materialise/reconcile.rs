@@ -21,21 +21,24 @@ pub(crate) struct Reconciled {
 }
 
 /// Which of the texts that may have stood in the file the person began with, and what the person made of it, with
-/// whatever the two have in common shared.
+/// whatever the two have in common shared. `theirs`: the person's, for each of them.
 ///
 /// After a crash in the middle of an exchange nobody knows which of two texts that was. It is the one from which the
 /// fewest steps lead to the person's: what a program had changed between the two is no change of the person's.
-pub(crate) fn began_with(bases: &[State], theirs: &State) -> (usize, State) {
-    let near = |base: &State| match bases {
+pub(crate) fn began_with(bases: &[State], theirs: &[State]) -> (usize, State) {
+    let near = |at: usize| match bases {
         [_] => (0, 0),
         _ if planted(Bug::NewestBaseTaken) => (0, 0),
         // One step brings a key to another place with all below it, whatever a program had changed there: a save that
         // puts the keys in another order looks the same from every text.
-        _ => (in_order_of_keys(base).diff(&in_order_of_keys(theirs)).len(), base.diff(theirs).len()),
+        _ => {
+            let (base, theirs) = (&bases[at], &theirs[at]);
+            (in_order_of_keys(base).diff(&in_order_of_keys(theirs)).len(), base.diff(theirs).len())
+        }
     };
     // Of several that are equally near the newest.
-    let nearest = bases.iter().enumerate().rev().min_by_key(|(_, base)| near(base));
-    let (at, base) = nearest.expect("a text of ours was known");
+    let at = (0..bases.len()).rev().min_by_key(|at| near(*at)).expect("a text of ours was known");
+    let (base, theirs) = (&bases[at], &theirs[at]);
     let mut shared = base.clone();
     let made = shared.apply(&base.diff(theirs));
     (at, if made.is_ok() { shared } else { theirs.clone() })
@@ -211,7 +214,7 @@ mod tests {
             [(state(&[("a", 1), ("b", 9)]), 1), (state(&[("a", 2), ("b", 9)]), 1), (state(&[("a", 3), ("b", 9)]), 2)]
         {
             let bases = [old.clone(), new.clone()];
-            let (at, theirs) = began_with(&bases, &theirs);
+            let (at, theirs) = began_with(&bases, &[theirs.clone(), theirs]);
             assert_eq!(reconcile(&bases[at], &new, &theirs).ops.len(), expected);
         }
     }
@@ -220,7 +223,8 @@ mod tests {
     fn of_two_possible_bases_the_nearer_one_counts_in_arrays_too() {
         let of = |text| State::new(crate::document::parse(&crate::document::Format::Json, text).unwrap());
         let bases = [of(b"{\"list\": [1, 2]}"), of(b"{\"list\": [1, 2, 3], \"added\": 1}")];
-        let (at, theirs) = began_with(&bases, &of(b"{\"list\": [1, 2], \"by\": \"hand\"}"));
+        let theirs = of(b"{\"list\": [1, 2], \"by\": \"hand\"}");
+        let (at, theirs) = began_with(&bases, &[theirs.clone(), theirs]);
         let done = reconcile(&bases[at], &bases[1], &theirs);
         let mut merged = bases[1].clone();
         merged.apply(&done.ops).unwrap();
@@ -242,7 +246,7 @@ mod tests {
                 r#"{{"c": 1, "list": [{{"last": {last}, "n": 1}}], "saved": 1, "w": {{"last": {last}, "n": 1}}}}"#
             );
             let bases = [old.clone(), new.clone()];
-            let (at, theirs) = began_with(&bases, &of(&text));
+            let (at, theirs) = began_with(&bases, &[of(&text), of(&text)]);
             assert_eq!(&bases[at], base);
             let mut merged = new.clone();
             merged.apply(&reconcile(&bases[at], &new, &theirs).ops).unwrap();
@@ -254,7 +258,7 @@ mod tests {
     fn a_save_on_the_older_of_two_texts_does_not_stand_for_the_newer() {
         let bases = [state(&[("a", 1), ("b", 1)]), state(&[("a", 2), ("b", 1)])];
         let text = state(&[("a", 1), ("b", 9)]);
-        let (at, theirs) = began_with(&bases, &text);
+        let (at, theirs) = began_with(&bases, &[text.clone(), text.clone()]);
         let done = reconcile(&bases[at], &bases[1], &theirs);
         assert_eq!(done.ops, vec![Op::set("b", 9)]);
         let mut shown = bases[at].clone();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use cfgwal::sim::{Call, Disk, FaultPlan, Handle, Process};
-use cfgwal::{FileStatus, Journal, Materialise, Op, Transaction};
+use cfgwal::{FileStatus, Journal, Materialise, Op, Path, Transaction};
 
 const FILE: &str = "/settings.jsonc";
 const TEXT: &str = "// Head\n{\n  // servers\n  \"a\": 0, // counts\n\n  \"b\": [1, 2]\n}\n";
@@ -287,11 +287,13 @@ fn nor_when_the_program_is_killed_right_after_the_save() {
 }
 
 /// What a person makes of a text in which a program set `a` to 1, or did not yet.
-const REMADE: [fn(&str) -> String; 2] = [
+const REMADE: [fn(&str) -> String; 3] = [
     // The keys in another order: an editor's formatter, or a script that sorts them.
     |text| format!("{{\"hand\": 7, \"b\": [1, 2], \"a\": {}}}\n", u8::from(is_set(text))),
     // What the program set is put back, and something else is changed as well.
     |text| text.replace("\"a\": 1", "\"a\": 0").replacen("{\n", "{\n  \"hand\": 7,\n", 1),
+    // An editor goes back to what it read long before.
+    |_| TEXT.to_owned(),
 ];
 
 fn is_set(text: &str) -> bool {
@@ -325,7 +327,8 @@ fn save_after_a_kill(first: u64, remade: fn(&str) -> String, second: u64) -> [bo
     assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
     let puts_back = is_set(&text) && !is_set(&remade(&text));
     assert_eq!(journal.get::<u64>("a").unwrap(), Some(u64::from(!puts_back)), "{}", what());
-    assert_eq!(journal.get::<u64>("hand").unwrap(), Some(7), "{}", what());
+    let hand = remade(&text).contains("hand").then_some(7);
+    assert_eq!(journal.get::<u64>("hand").unwrap(), hand, "{}", what());
     [was_killed, is_killed]
 }
 
@@ -340,6 +343,179 @@ fn a_save_after_a_kill_counts_as_made_on_the_text_that_was_there() {
         one_after_the_other.into_iter().find(|killed| matches!(killed, Some([false, _])));
     }
     println!("{cases} saves after a kill");
+}
+
+/// A person adds to a list before this call of a program that shows what it has added itself, and the program is killed so
+/// many calls later. Gives whether the program made so many calls.
+fn added_by_both(is_linked: bool, at: u64, later: Option<u64>) -> bool {
+    let disk = Disk::new();
+    let open =
+        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
+    let (program, person) = (disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    if is_linked {
+        person.link_file(FILE, "/other.jsonc").unwrap();
+    }
+    let journal = open(&program).unwrap();
+    journal.append(Op::push("b", 3)).unwrap();
+    program.set_plan(later.map_or_else(FaultPlan::new, |later| FaultPlan::new().kill_in_write(at + later, 0)));
+    let (mut calls, editor) = (0, person.clone());
+    program.observe(move |_| {
+        calls += 1;
+        // Held by a lease: the person tries no more.
+        if calls == at
+            && let Ok(text) = editor.read_file(FILE)
+        {
+            let text = String::from_utf8(text).unwrap().replacen(']', ", 4]", 1);
+            editor.replace_file(FILE, text, true).unwrap();
+        }
+    });
+    let _ = journal.materialise();
+    let was_there = program.calls() >= at;
+    program.kill();
+    let is_added = person.read_file(FILE).unwrap().windows(3).any(|found| found == b", 4");
+    let journal = open(&disk.process()).unwrap();
+    let what = || format!("linked {is_linked}, before call {at}, killed {later:?} calls later");
+    let status = journal.materialise().unwrap_or_else(|error| panic!("{}: {error}", what()));
+    let mut found = journal.get::<Vec<u64>>("b").unwrap().unwrap();
+    found.sort_unstable();
+    if matches!(status, FileStatus::Current { .. }) {
+        let expected: &[u64] = if is_added || found.contains(&4) { &[1, 2, 3, 4] } else { &[1, 2, 3] };
+        assert_eq!(found, expected, "{}", what());
+    } else {
+        // Written over where it lies, of which nobody knows how it ended.
+        assert!(is_linked && later.is_some() && found == [1, 2, 3], "{}: {status:?}", what());
+    }
+    was_there
+}
+
+#[test]
+fn what_a_program_and_a_person_add_to_one_list_at_one_moment_is_all_there() {
+    let mut cases = 0;
+    for is_linked in [false, true] {
+        for later in [None, Some(0), Some(1), Some(2), Some(3), Some(5), Some(8)] {
+            cases += (1..).take_while(|at| added_by_both(is_linked, *at, later)).count();
+        }
+    }
+    println!("{cases} moments at which both added to a list");
+    assert!(cases > 100);
+}
+
+/// A program is killed before this call while it takes a save over, of which the last write is done to so many bytes, and the
+/// person goes back to the text before. Gives whether it was killed.
+fn gone_back_after_a_kill(first: u64, done: usize) -> bool {
+    let disk = Disk::new();
+    let open =
+        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
+    let (program, person, last) = (disk.process(), disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    let journal = open(&program).unwrap();
+    person.replace_file(FILE, TEXT.replace("\"a\": 0", "\"a\": 5"), true).unwrap();
+    program.set_plan(FaultPlan::new().kill_in_write(first, done));
+    let _ = journal.materialise();
+    let was_killed = program.is_dead();
+    program.kill();
+    person.replace_file(FILE, TEXT, true).unwrap();
+    let journal = open(&last).unwrap();
+    for _ in 0..2 {
+        // An edit of something else makes durable whatever the log holds.
+        journal.append(Op::set("c", 1)).unwrap();
+        let status = journal.materialise().unwrap();
+        assert!(
+            matches!(status, FileStatus::Current { .. }),
+            "killed before call {first}, {done} bytes done: {status:?}"
+        );
+    }
+    assert_eq!(journal.get::<u64>("a").unwrap(), Some(0), "killed before call {first}, {done} bytes done");
+    was_killed
+}
+
+#[test]
+fn who_goes_back_to_the_text_before_a_save_that_was_half_taken_over_has_that_text() {
+    let mut cases = 0;
+    for done in [0, 40, 100, 150, 200, 300, 4000] {
+        cases += (1..).take_while(|first| gone_back_after_a_kill(*first, done)).count();
+    }
+    println!("{cases} kills while a save was taken over that was taken back then");
+}
+
+/// A person saves before this call of a program that shows an edit and is killed so many calls later; then another one, which
+/// had opened the file before, sets what the person has set. Gives whether there was such a call.
+fn newer_than_a_save(at: u64, later: u64) -> bool {
+    let disk = Disk::new();
+    let open =
+        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
+    let (program, other, person) = (disk.process(), disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    let (journal, going_on) = (open(&program).unwrap(), open(&other).unwrap());
+    going_on.append(Op::set("b[0]".parse::<Path>().unwrap(), 3)).unwrap();
+    journal.append(Op::set("b[1]".parse::<Path>().unwrap(), 4)).unwrap();
+    program.set_plan(FaultPlan::new().kill_in_write(at + later, 0));
+    let (mut calls, editor) = (0, person.clone());
+    program.observe(move |_| {
+        calls += 1;
+        if calls == at {
+            let text = String::from_utf8(editor.read_file(FILE).unwrap()).unwrap();
+            let text = text.replace("\"a\": 0", "\"hand\": 7, \"a\": 5");
+            editor.replace_file(FILE, text, true).unwrap();
+        }
+    });
+    let _ = journal.materialise();
+    let was_there = program.calls() >= at;
+    program.kill();
+    if was_there {
+        going_on.append(Op::set("a", 2)).unwrap();
+        let status = going_on.materialise().unwrap();
+        let what = || format!("saved before call {at}, killed {later} calls later");
+        assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
+        let values =
+            ["a", "hand", "b[0]", "b[1]"].map(|key| going_on.get::<u64>(key.parse::<Path>().unwrap()).unwrap());
+        assert_eq!(values, [Some(2), Some(7), Some(3), Some(4)], "{}", what());
+    }
+    was_there
+}
+
+#[test]
+fn an_older_save_does_not_beat_a_newer_edit_though_it_lies_beside_the_file_since_a_kill() {
+    let mut cases = 0;
+    for later in 0..8 {
+        cases += (1..).take_while(|at| newer_than_a_save(*at, later)).count();
+    }
+    println!("{cases} saves before a kill that were followed by an edit");
+}
+
+/// A program is killed before this call while it creates the file, another one makes an edit, and a person saves what was
+/// created, changed.
+fn save_of_a_new_file(first: u64) -> Option<bool> {
+    let disk = Disk::new();
+    let open =
+        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
+    let (program, other, person) = (disk.process(), disk.process(), disk.process());
+    let journal = open(&program).unwrap();
+    let going_on = open(&other).unwrap();
+    for key in ["a", "b", "c", "d", "e"] {
+        journal.append(Op::set(key, 1)).unwrap();
+    }
+    program.set_plan(FaultPlan::new().kill_in_write(first, 0));
+    let _ = journal.materialise();
+    let was_killed = program.is_dead();
+    program.kill();
+    let Ok(text) = person.read_file(FILE) else { return was_killed.then_some(false) };
+    let text = String::from_utf8(text).unwrap();
+    going_on.append(Op::set("a", 2)).unwrap();
+    person.replace_file(FILE, text.replace("  \"b\": 1,\n", "").replace("\"c\": 1", "\"c\": 7"), true).unwrap();
+    let status = going_on.materialise().unwrap();
+    assert!(matches!(status, FileStatus::Current { .. }), "killed before call {first}: {status:?}");
+    let values = ["a", "b", "c", "d"].map(|key| going_on.get::<u64>(key).unwrap());
+    assert_eq!(values, [Some(2), None, Some(7), Some(1)], "killed before call {first}, {text}");
+    was_killed.then_some(true)
+}
+
+#[test]
+fn a_save_of_a_file_that_was_just_created_by_one_who_was_killed_changes_what_the_person_changed() {
+    let created = (1..).map_while(save_of_a_new_file).filter(|is_there| *is_there).count();
+    println!("{created} kills of one who had created the file");
+    assert!(created > 0);
 }
 
 #[test]
