@@ -456,12 +456,12 @@ fn push_printable(out: &mut String, c: char) {
     }
 }
 
-/// As [`decode_any`], for formats in which a blank text is no document.
+/// As [`decode_any`], for formats in which a blank text is no document. `instead`: what to write into it.
 #[cfg(any(feature = "json", feature = "csv"))]
-fn decode(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
+fn decode<'t>(text: &'t [u8], instead: &str) -> Result<(&'static [u8], &'t str), Invalid> {
     let (bom, body) = decode_any(text)?;
     if body.trim_ascii().is_empty() {
-        return Err(Invalid::at(body, 0, "the document is empty"));
+        return Err(Invalid::at(body, 0, format!("the document is empty; {instead}")));
     }
     Ok((bom, body))
 }

@@ -79,7 +79,7 @@ impl fmt::Display for Damage {
 #[non_exhaustive]
 pub enum Error {
     /// A call to the system failed.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {source}{}", path.display(), advice(path, source))]
     Io {
         /// What was tried, as a verb.
         doing: &'static str,
@@ -247,5 +247,16 @@ impl Error {
             Error::Forked { .. } => "forked",
             Error::NoSuchRevision { .. } => "no_such_revision",
         }
+    }
+}
+
+/// What to do about a failed call, where the system's own words do not say it.
+fn advice(path: &Path, source: &io::Error) -> &'static str {
+    let is_journal = |path: &Path| path.extension().is_some_and(|extension| extension == "cfgwal");
+    match source.kind() {
+        io::ErrorKind::PermissionDenied if path.ancestors().any(is_journal) => {
+            "; a journal is open to its owner alone, so run this as the owner"
+        }
+        _ => "",
     }
 }

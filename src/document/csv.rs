@@ -27,6 +27,9 @@ use crate::value::{Map, Value};
 use scan::Table;
 use splice::{Spelling, spell};
 
+/// What to do about a text with nothing in it.
+const IF_EMPTY: &str = "write a first row that names the columns";
+
 /// How a CSV file is to be read: `Csv::default().key("name").delimiter(b';')`.
 ///
 /// The config is an object of rows by their keys, and each row is an object of strings by the names of the other columns.
@@ -82,7 +85,8 @@ fn is_delimiter(byte: u8) -> bool {
 
 /// The key column that `text` has: from now on it is that one, whatever columns come.
 pub(super) fn decided_by(csv: &Csv, text: &[u8]) -> Csv {
-    let table = decode(text).and_then(|(_, body)| Table::parse(csv, body).map(|table| table.key_name().to_owned()));
+    let table =
+        decode(text, IF_EMPTY).and_then(|(_, body)| Table::parse(csv, body).map(|table| table.key_name().to_owned()));
     match table {
         Ok(key) if csv.key.is_none() => csv.clone().key(key),
         _ => csv.clone(),
@@ -93,12 +97,12 @@ pub(super) fn decided_by(csv: &Csv, text: &[u8]) -> Csv {
 const KEY: &str = "id";
 
 pub(super) fn parse(csv: &Csv, text: &[u8]) -> Result<Value, Invalid> {
-    let (_, body) = decode(text)?;
+    let (_, body) = decode(text, IF_EMPTY)?;
     Ok(Table::parse(csv, body)?.value())
 }
 
 pub(super) fn patch(csv: &Csv, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
-    let (bom, body) = decode(text)?;
+    let (bom, body) = decode(text, IF_EMPTY)?;
     let table = Table::parse(csv, body)?;
     let patched = splice::patch(&table, target)?;
     seal(bom, patched, |patched| match Table::parse(csv, patched) {
@@ -202,7 +206,7 @@ fn as_text(key: Option<&str>, path: &Path, value: &mut Value, merge: bool) -> Re
 
 /// The names of the columns, that of the keys among them.
 pub(super) fn columns(csv: &Csv, text: &[u8]) -> Option<Columns> {
-    let (_, body) = decode(text).ok()?;
+    let (_, body) = decode(text, IF_EMPTY).ok()?;
     let table = Table::parse(csv, body).ok()?;
     Some(table.columns.iter().map(|name| Box::from(&**name)).collect())
 }

@@ -18,6 +18,9 @@ use crate::limits;
 use crate::quote::quote;
 use crate::value::{Number, Value};
 
+/// What to do about a text with nothing in it.
+const IF_EMPTY: &str = "write {} into it";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     /// RFC 8259.
@@ -83,12 +86,12 @@ impl Syntax for Json {
 }
 
 pub(super) fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
-    let (_, body) = decode(text)?;
+    let (_, body) = decode(text, IF_EMPTY)?;
     Ok(parse::parse(body, Dialect::of(format))?.value(Tree::ROOT))
 }
 
 pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
-    let (bom, body) = decode(text)?;
+    let (bom, body) = decode(text, IF_EMPTY)?;
     let dialect = Dialect::of(format);
     let splices = match agree::differing(body, dialect, target) {
         Some(scalars) => scalars.into_iter().map(replaced).collect(),

@@ -225,6 +225,25 @@ fn code_7_for_an_output_that_takes_nothing_after_the_edit_was_made() {
     assert_eq!(ran.code, 7, "{ran:?}");
     assert!(ran.err.contains("cannot write to standard output") && ran.err.contains("was done"), "{ran:?}");
     assert_eq!(store.ok(&["get", "n"]), "1\n");
+    for args in [&["--help"][..], &["set", "--help"], &["--version"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+        let ran = self::ran(store.bare(args).stdout(full).stderr(Stdio::piped()).output());
+        assert_eq!(ran.code, 7, "{args:?}: {ran:?}");
+        assert!(ran.err.contains("cannot write to standard output"), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn code_3_for_a_file_with_nothing_in_it_says_what_to_write() {
+    for (name, instead) in [("a.json", "write {} into it"), ("a.csv", "write a first row that names the columns")] {
+        let store = Store::empty();
+        fs::write(store.dir().join(name), " \n").expect("the file is written");
+        let before = store.everything();
+        let ran = ran(store.bare(&["-f", name, "set", "a", "1"]).output());
+        assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{ran:?}");
+        assert!(ran.err.contains(name) && ran.err.contains(instead), "{ran:?}");
+        assert_eq!(store.everything(), before);
+    }
 }
 
 #[test]

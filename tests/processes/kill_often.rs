@@ -11,6 +11,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use cfgwal::document::{self, Format};
 use cfgwal::{FileStatus, Journal, Op, Path, Value, View};
 use tempfile::TempDir;
 
@@ -36,9 +37,20 @@ struct Life {
     answers: std::path::PathBuf,
 }
 
+/// A file as it is before anybody writes: what somebody saves by hand is counted in it.
+struct Beginning {
+    format: Format,
+    text: &'static str,
+}
+
+const JSON: Beginning = Beginning { format: Format::Json, text: "{\n  \"saved\": 0\n}\n" };
+const YAML: Beginning = Beginning { format: Format::Yaml, text: "# head\nsaved: 0 # by hand\n" };
+const TOML: Beginning = Beginning { format: Format::Toml, text: "# head\nsaved = 0 # by hand\n" };
+
 /// A store, and everybody who writes to it.
 struct Lane {
     store: Store,
+    format: Format,
     scratch: TempDir,
     dice: Dice,
     writers: Vec<Writer>,
@@ -51,11 +63,13 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(writers: usize, dice: Dice) -> Lane {
-        let store = Store::with("{\n  \"saved\": 0\n}\n");
+    fn new(writers: usize, Beginning { format, text }: Beginning, dice: Dice) -> Lane {
+        let store = Store::with(text);
+        store.ok(&["init", "settings.json", "--format", &format.to_string()]);
         let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
         Lane {
             store,
+            format,
             scratch,
             dice,
             writers: (0..writers).map(|_| Writer::default()).collect(),
@@ -135,18 +149,25 @@ impl Lane {
     /// What must hold at any moment, whoever writes meanwhile: what was acknowledged is there, and what anybody has seen
     /// stays there.
     fn look(&mut self, at: &str) {
-        serde_json::from_str::<serde_json::Value>(&self.store.text())
-            .unwrap_or_else(|error| panic!("{at}: the file does not parse: {error}: {}", self.store.text()));
+        self.parsed(at);
         let view = View::open(self.store.file()).unwrap_or_else(|error| panic!("{at}: {error}"));
         assert_eq!(view.damage(), None, "{at}");
         self.check(&view, at);
     }
 
+    /// What the file says by itself. Comments stay whatever happens.
+    fn parsed(&self, at: &str) -> Value {
+        let text = self.store.text();
+        assert!(
+            self.format == Format::Json || text.starts_with("# head\n") && text.contains(" # by hand\n"),
+            "{at}: {text}"
+        );
+        let parsed = document::parse(&self.format, text.as_bytes());
+        parsed.unwrap_or_else(|error| panic!("{at}: the file does not parse: {error}: {text}"))
+    }
+
     fn check(&mut self, view: &View, at: &str) {
-        let number = |path: &str| -> u64 {
-            let value = view.state().root().get(&path.parse::<Path>().expect("a path"));
-            value.map_or(0, |value: &Value| value.to().expect("a number"))
-        };
+        let number = |path: &str| number(view.state().root(), path);
         for (who, writer) in self.writers.iter_mut().enumerate() {
             let (first, last) = (number(&format!("w{who}.first")), number(&format!("w{who}.last")));
             assert_eq!(first, last, "{at}: half a transaction of writer {who}");
@@ -173,8 +194,8 @@ impl Lane {
         assert!(matches!(status, FileStatus::Current { .. }), "{at}: {status:?}");
         let view = self.store.assert_sound(at);
         self.check(&view, at);
-        let file: serde_json::Value = serde_json::from_str(&self.store.text()).expect("the file parses");
-        assert_eq!((&file["round"], &file["saved"]), (&round.into(), &self.saved.into()), "{at}");
+        let file = self.parsed(at);
+        assert_eq!((number(&file, "round"), number(&file, "saved")), (round, self.saved), "{at}");
     }
 
     /// Kills so many.
@@ -202,15 +223,32 @@ impl Lane {
         self.go_on(0, "at the end");
     }
 
-    /// Somebody saves the file, which may show less than the log holds.
+    /// Somebody saves the file, which may show less than the log holds: with one number changed where it stands, or, in
+    /// JSON, as a script does that sorts the keys.
     fn save(&mut self) {
         self.saved += 1;
-        let mut file: serde_json::Value = serde_json::from_str(&self.store.text()).expect("the file parses");
-        file["saved"] = self.saved.into();
+        let text = self.store.text();
+        let text = if self.format == Format::Json && self.dice.below(2) == 0 {
+            let mut file: serde_json::Value = serde_json::from_str(&text).expect("the file parses");
+            file["saved"] = self.saved.into();
+            serde_json::to_string(&file).expect("JSON")
+        } else {
+            let after = text.find("saved").expect("it is counted") + "saved".len();
+            let (before, rest) = text.split_at(after + text[after..].find(char::is_numeric).expect("a number"));
+            format!("{before}{}{}", self.saved, rest.trim_start_matches(char::is_numeric))
+        };
+        if self.dice.below(2) == 0 {
+            return self.store.write(&text);
+        }
         let temporary = self.store.dir().join("editor");
-        fs::write(&temporary, serde_json::to_string(&file).expect("JSON")).expect("the text is written");
+        fs::write(&temporary, text).expect("the text is written");
         fs::rename(&temporary, self.store.file()).expect("the file is replaced");
     }
+}
+
+/// The number at a path; none is there before it is written for the first time.
+fn number(root: &Value, path: &str) -> u64 {
+    root.get(&path.parse::<Path>().expect("a path")).map_or(0, |value| value.to().expect("a number"))
 }
 
 #[test]
@@ -218,7 +256,8 @@ fn two_thousand_kills_lose_nothing_that_was_acknowledged() {
     let kills = if long() { 20_000 } else { 2000 };
     let mut dice = Dice::new();
     // One process alone, and two, three, five at once.
-    let mut lanes: Vec<Lane> = [1, 1, 2, 3, 5].map(|writers| Lane::new(writers, dice.fork())).into();
+    let lanes = [(1, JSON), (1, TOML), (2, JSON), (3, YAML), (5, JSON)];
+    let mut lanes: Vec<Lane> = lanes.map(|(writers, file)| Lane::new(writers, file, dice.fork())).into();
     let each = kills / lanes.len() as u64;
     thread::scope(|scope| lanes.iter_mut().for_each(|lane| drop(scope.spawn(|| lane.run(each)))));
     let (killed, told): (u64, u64) = (lanes.iter().map(|l| l.kills).sum(), lanes.iter().map(|l| l.acknowledged).sum());

@@ -62,7 +62,9 @@ fn somebody_elses_journal_is_neither_read_nor_written() {
     for args in
         [&["set", "a", "2"][..], &["get", "a"], &["batch"], &["compact"], &["recover"], &["recover", "--dry-run"]]
     {
-        assert_denied(&somebody.runs(&store, args), "settings.json.cfgwal");
+        let ran = somebody.runs(&store, args);
+        assert_denied(&ran, "settings.json.cfgwal");
+        assert!(ran.err.contains("run this as the owner"), "{ran:?}");
     }
     assert_eq!(store.everything(), before);
 }

@@ -1,6 +1,7 @@
 //! The command line: global options and the list of verbs. Each verb's own arguments are in its file.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use jiff::SignedDuration;
 
 use crate::exit;
 use crate::failure::Failure;
-use crate::terminal::complain_json;
+use crate::terminal::fail;
 use crate::{batch, compact, dump, edits, get, init, log, ls, recover, status, verify};
 
 const EXAMPLES: &str = "\
@@ -123,10 +124,15 @@ pub fn read(arguments: Vec<OsString>) -> Result<Cli, u8> {
         if error.use_stderr() && json {
             let message = error.to_string();
             let message = message.trim_end().trim_start_matches("error: ").to_owned();
-            complain_json("error", Failure::Usage(message).to_value());
-        } else {
+            fail(json, &Failure::Usage(message));
+        } else if let Err(failed) = error.print()
+            && !error.use_stderr()
             // Who closed the stream does not want to know.
-            let _ = error.print();
+            && failed.kind() != ErrorKind::BrokenPipe
+        {
+            let failure = Failure::Output(failed);
+            fail(json, &failure);
+            return failure.exit_code();
         }
         u8::try_from(error.exit_code()).unwrap_or(2)
     })

@@ -46,15 +46,20 @@ pub fn run(args: &Compact, context: &Context, out: &mut Terminal) -> Result<Exit
         out.value(&to_value(&done))?;
     } else {
         out.chat(&format!(
-            "{}: compacted at revision {}; log {} -> {}, snapshot {}",
+            "{}: compacted at revision {}; log {}, snapshot {}",
             file.display(),
             done.revision,
-            size(done.log_bytes_before),
-            size(done.log_bytes_after),
+            change(done.log_bytes_before, done.log_bytes_after),
             size(done.snapshot_bytes),
         ))?;
     }
     settled(file, &status)
+}
+
+/// What became of so many bytes. The first compaction lets go of nothing: the log is kept as far back as the older of two
+/// snapshots.
+fn change(before: u64, after: u64) -> String {
+    if after < before { format!("{} -> {}", size(before), size(after)) } else { size(after) }
 }
 
 fn to_value(done: &Compaction) -> Value {

@@ -120,16 +120,21 @@ impl Terminal {
 
     /// Say on stderr why the command ends.
     pub fn fail(&self, failure: &Failure) {
-        if self.json {
-            complain_json("error", failure.to_value());
-        } else {
-            complain("cfgwal:", AnsiColor::Red, &failure.to_string());
-        }
+        fail(self.json, failure);
     }
 
     /// Write out what was printed so far.
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(Failure::Output)
+    }
+}
+
+/// Say on stderr why the command ends, to a program or to a person.
+pub fn fail(json: bool, failure: &Failure) {
+    if json {
+        complain_json("error", failure.to_value());
+    } else {
+        complain("cfgwal:", AnsiColor::Red, &failure.to_string());
     }
 }
 
@@ -147,7 +152,7 @@ fn complain(tag: &str, colour: AnsiColor, message: &str) {
 }
 
 /// `{"error":{...}}`, for programs.
-pub fn complain_json(kind: &'static str, inner: Value) {
+fn complain_json(kind: &'static str, inner: Value) {
     let outer: Value = [(kind, inner)].into_iter().collect();
     let json = outer.to_string();
     let _ = writeln!(io::stderr().lock(), "{}", escape(&json, Spelling::Json));
