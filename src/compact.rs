@@ -125,8 +125,8 @@ pub(crate) fn gather(log: &Log) -> Result<Evidence, Error> {
 fn state_at(log: &Log, revision: u64) -> Result<State, Error> {
     let evidence = gather(log)?;
     let plan = recovery::plan_until(&evidence, Look::Beside, revision, &mut |_| ())?;
-    if plan.version.revision() == revision {
-        return Ok(plan.version.state);
+    if let Some(state) = plan.into_state_at(revision) {
+        return Ok(state);
     }
     let oldest = evidence.snapshots.last().map_or(0, |(oldest, _, _)| *oldest);
     Err(Error::NoSuchRevision { revision, oldest, newest: log.published()?.revision() })

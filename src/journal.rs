@@ -535,8 +535,12 @@ impl Inner {
     }
 
     fn compact_if_due(&self) -> Result<(), Error> {
-        if !compact::is_due(&self.log)? {
-            return Ok(());
+        match compact::is_due(&self.log) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            // Somebody else is at it, and what was listed is gone.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
         }
         let guard = match self.log.maintenance_now() {
             // Whoever holds it may be at just that. If not, there is a next time.

@@ -140,6 +140,7 @@ pub mod sim {
     pub use crate::storage::simulated::{
         CrashImages, Disk, DiskImage, Handle, Limits, Metadata, NoStateId, Order, Process, Rules, StateId, Time,
     };
+    pub use crate::view::verify_seated;
 }
 
 /// The example in the README is compiled and run with the others.

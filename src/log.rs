@@ -154,12 +154,13 @@ impl Log {
             crate::storage::sync_dir(&*storage, parent).map_err(Error::io("sync", parent))?;
             locks.watermark.set_named();
         }
-        let version = plan.version;
-        let segment = open_segment(&*storage, dir, version.segment)?;
+        let store = plan.store;
+        let anew = || durable_now(&*storage, dir, &locks, &boot);
+        let (version, segment) = open_last(&*storage, dir, plan.version, anew)?;
         let segment = Arc::new(segment);
         Ok(Log {
             dir: dir.to_owned(),
-            store: plan.store,
+            store,
             boot,
             pid: storage.pid(),
             lock_timeout,
@@ -304,11 +305,7 @@ impl Log {
     /// From the newest snapshot up to what is durable, when what was known here is no use: the segment was retired, or
     /// left at an earlier place than ours.
     fn read_anew(&self) -> Result<LogPlan, Error> {
-        let (_, plan) = look_beside(&*self.storage, &self.dir, &self.locks, &self.boot)?;
-        match plan.damage {
-            Some(damage) => Err(Error::Damaged(Box::new(damage))),
-            None => Ok(plan),
-        }
+        durable_now(&*self.storage, &self.dir, &self.locks, &self.boot)
     }
 
     /// Bring a version up to a durable place, through as many segments as lie between. `false`: a new segment was begun
@@ -518,10 +515,31 @@ fn recover_alone(
     }
     recovery::perform::perform(storage, locks, boot, &plan, &maintenance, &append)?;
     // Others may have been here before, and appended: what is durable, no more.
+    durable_now(storage, dir, locks, boot)
+}
+
+/// From the newest snapshot up to what is durable.
+fn durable_now(storage: &dyn Storage, dir: &Path, locks: &Locks, boot: &[u8; 16]) -> Result<LogPlan, Error> {
     let (_, plan) = look_beside(storage, dir, locks, boot)?;
     match plan.damage {
         Some(damage) => Err(Error::Damaged(Box::new(damage))),
         None => Ok(plan),
+    }
+}
+
+/// The segment in which a version ends. If compactions have retired it since the version was read, it is read `anew`: what
+/// they left says then where the log ends, or that a segment is missing.
+fn open_last(
+    storage: &dyn Storage,
+    dir: &Path,
+    mut version: Version,
+    anew: impl Fn() -> Result<LogPlan, Error>,
+) -> Result<(Version, Segment), Error> {
+    loop {
+        match open_segment(storage, dir, version.segment) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => version = anew()?.version,
+            segment => return Ok((version, segment?)),
+        }
     }
 }
 

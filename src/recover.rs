@@ -15,6 +15,7 @@ use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Step, TornTail, pe
 use crate::storage::os::Os;
 use crate::storage::{Lock, Open, Storage};
 use crate::view;
+use crate::watermark::{self, Peek};
 
 /// What recovery found, and what it would do or has done.
 #[derive(Debug, Clone)]
@@ -71,10 +72,12 @@ impl Journal {
         if !config.has_journal()? {
             return Ok(None);
         }
-        let (evidence, alone) = gather_between_appends(storage, &dir)?;
-        let log = recovery::plan(&evidence, if alone { Look::Alone } else { Look::Beside })?;
-        let file = view::look_at_file(&config, &log)?;
-        Ok(Some(Plan { dir, log, file, beside: !alone }))
+        let looked = view::look_at_both(&config, || {
+            let (evidence, alone) = gather_between_appends(storage, &dir)?;
+            Ok((recovery::plan(&evidence, if alone { Look::Alone } else { Look::Beside })?, alone))
+        })?;
+        let file = looked.file_status(&config)?;
+        Ok(Some(Plan { dir, log: looked.plan, file, beside: !looked.rest }))
     }
 
     /// What [`recover`](Journal::recover) would do on another disk than the operating system's.
@@ -125,8 +128,9 @@ impl Journal {
             return Err(Error::io("open", &dir)(std::io::ErrorKind::NotFound.into()));
         }
         let log = recover_log(&storage, &dir, options)?;
-        let file = view::look_at_file(&config, &log)?;
-        let plan = Plan { dir, log, file, beside: false };
+        let looked = view::look_at_file(&config, log)?;
+        let file = looked.file_status(&config)?;
+        let plan = Plan { dir, log: looked.plan, file, beside: false };
         let mut open = open.lock_timeout(options.lock_timeout);
         if let Some(format) = options.format.clone() {
             open = open.format(format);
@@ -171,16 +175,24 @@ fn gather_between_appends(storage: &dyn Storage, dir: &Path) -> Result<(Evidence
             Ok(false) | Err(_) => break false,
         }
     };
+    let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
+    let end = || match watermark::peek(storage, dir, &boot) {
+        Ok(Peek::ThisBoot { end, .. }) => Some(end),
+        Ok(Peek::OtherBoot | Peek::Void) | Err(_) => None,
+    };
     // Held no longer than it takes to open the files and note their ends. Were they opened again, others may write by then.
-    let openings = Cell::new(0);
+    let (openings, noted) = (Cell::new(0), Cell::new(None));
     let opened = || {
         openings.set(openings.get() + 1);
+        noted.set(end());
         if alone && let Err(error) = lock.unlock() {
             tracing::warn!(%error, "cannot unlock the journal; the lock ends with this process");
         }
     };
     let (evidence, _) = view::look(storage, dir, true, &opened)?;
-    Ok((evidence, alone && openings.get() == 1))
+    // Of what was appended while the files were read half a record may have been read, and one behind it that calls it durable.
+    let is_still = || matches!(lock.try_lock(Lock::Shared), Ok(true)) && end() == noted.get();
+    Ok((evidence, alone && openings.get() == 1 && is_still()))
 }
 
 impl Plan {

@@ -184,6 +184,13 @@ pub(crate) struct LogPlan {
     pub highest: (u64, u64),
 }
 
+impl LogPlan {
+    /// The state at a revision, if the replay began with a snapshot and ended there.
+    pub(crate) fn into_state_at(self, revision: u64) -> Option<State> {
+        (self.snapshot.is_some() && self.version.revision() == revision).then_some(self.version.state)
+    }
+}
+
 /// A frame to be written again in another segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Repeat {
@@ -230,7 +237,7 @@ pub(crate) fn store_of(evidence: &Evidence) -> Option<[u8; 16]> {
     of_snapshot.or_else(|| evidence.segments.iter().find_map(|found| Some(found.header.ok()?.store)))
 }
 
-/// How often a listing is begun again because a compaction removed a file meanwhile.
+/// How often a listing is begun again because a compaction removed or replaced a file meanwhile.
 const GATHER_TRIES: usize = 20;
 
 /// Read a journal. Beside running writers this never waits; files that a compaction retires meanwhile are looked for again.
@@ -251,9 +258,22 @@ pub(crate) fn gather(
                     return Err(Error::io("open", dir)(error));
                 }
             }
+            Ok(evidence) if tries < GATHER_TRIES && is_overtaken(storage, &evidence)? => {}
             result => return result,
         }
     }
+}
+
+/// Whether a snapshot names a segment that was made after the listing: a compaction that found notes and no edits puts its
+/// snapshot in the place of one that was listed.
+fn is_overtaken(storage: &dyn Storage, evidence: &Evidence) -> Result<bool, Error> {
+    let newest = evidence.snapshots.iter().find_map(|(_, snapshot, _)| snapshot.as_ref().ok());
+    let last = evidence.segments.last().map_or(0, |found| found.number);
+    if newest.is_none_or(|newest| newest.header.next_segment <= last) {
+        return Ok(false);
+    }
+    let names = storage.list(&evidence.dir).map_err(Error::io("list", &evidence.dir))?;
+    Ok(names.iter().filter_map(|name| segment::number_in(name.to_str()?)).any(|number| number > last))
 }
 
 fn gather_once(
@@ -298,6 +318,14 @@ fn gather_once(
         Ok(SegmentFound { number, header, bytes, len: file.len })
     };
     let segments = segments.into_iter().map(read).collect::<Result<_, Error>>()?;
+    let newest = found.iter().find_map(|(_, snapshot, _)| Some(snapshot.as_ref().ok()?.header));
+    let standing = match (standing, newest) {
+        // Written since the watermark was looked at, of what was durable by then.
+        (Standing::ThisBoot(reached), Some(newest)) if newest.sequence > reached.sequence => {
+            Standing::ThisBoot(Reached::new(newest.next_segment, newest.sequence))
+        }
+        (standing, _) => standing,
+    };
     Ok(Evidence { dir: dir.to_owned(), standing, snapshots: found, segments, leftovers })
 }
 

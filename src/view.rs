@@ -157,7 +157,11 @@ impl View {
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
-        let Looked { evidence, plan, holder, mut file, hand_edit, is_blank } = look_at_both(&config, &dir)?;
+        let looked = look_at_both(&config, || {
+            let (evidence, holder) = look(&*config.storage, &dir, false, &|| ())?;
+            Ok((recovery::plan(&evidence, Look::Beside)?, (evidence, holder)))
+        })?;
+        let Looked { plan, rest: (evidence, holder), mut file, hand_edit, is_blank } = looked;
         let snapshot = plan.snapshot;
         let mut state = plan.version.state.clone();
         if let Some(Ok(theirs)) = &hand_edit {
@@ -281,14 +285,31 @@ impl std::fmt::Debug for View {
 /// # Errors
 /// [`Error::Missing`], [`Error::Newer`], [`Error::Io`]. What is wrong with the journal is no error but the [`Report`].
 pub fn verify(path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
-    let config = ConfigFile::resolve(Arc::new(Os), path.as_ref(), None)?;
+    verify_on(Arc::new(Os), path.as_ref())
+}
+
+/// Check a config on another disk than the operating system's.
+///
+/// # Errors
+/// As [`verify`].
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub fn verify_seated(seat: &crate::storage::faulty::Seat, path: impl AsRef<FilePath>) -> Result<Option<Report>, Error> {
+    verify_on(seat.0.clone(), path.as_ref())
+}
+
+fn verify_on(storage: Arc<dyn Storage>, path: &FilePath) -> Result<Option<Report>, Error> {
+    let config = ConfigFile::resolve(storage, path, None)?;
     let dir = config.journal();
     if !config.has_journal()? {
         return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
     }
-    let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
-    let plan = recovery::plan(&evidence, Look::Beside)?;
-    let file = look_at_file(&config, &plan)?;
+    let looked = look_at_both(&config, || {
+        let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
+        Ok((recovery::plan(&evidence, Look::Beside)?, evidence))
+    })?;
+    let file = looked.file_status(&config)?;
+    let Looked { plan, rest: evidence, .. } = looked;
     let (mut findings, mut records, mut damage) = (plan.findings, plan.records, plan.damage);
     // Once more from the oldest snapshot on, so that what newer ones cover is checked too.
     let from_oldest = recovery::plan(&recovery::from_oldest(evidence.clone()), Look::Beside)?;
@@ -359,14 +380,28 @@ pub(crate) fn look(
 type HandEdit = Option<Result<State, Invalid>>;
 
 /// A log and the file beside it, as they were at one moment.
-struct Looked {
-    evidence: Evidence,
-    plan: LogPlan,
-    holder: Option<Holder>,
+pub(crate) struct Looked<T> {
+    pub plan: LogPlan,
+    /// What else was seen of the log.
+    pub rest: T,
     file: FileStatus,
     hand_edit: HandEdit,
     /// Whether there is nothing in the file.
     is_blank: bool,
+}
+
+impl<T> Looked<T> {
+    /// What the config file shows.
+    pub(crate) fn file_status(&self, config: &ConfigFile) -> Result<FileStatus, Error> {
+        let Some(Ok(theirs)) = &self.hand_edit else { return Ok(self.file.clone()) };
+        let at = |revision| logged_at(config, &config.journal(), &self.plan, revision);
+        match materialise::with_hand_edit(&config.format, &self.plan.version, theirs, self.is_blank, at) {
+            Ok(None) => Ok(held_back(&self.plan)),
+            // Over damage the log may have lost what the hand edit began with.
+            Ok(Some(_)) | Err(Error::NoSuchRevision { .. }) => Ok(self.file.clone()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// How often log and file are looked at again, since running processes bring the file up to date meanwhile.
@@ -377,40 +412,39 @@ const LOOKS_MAX: usize = 20;
 /// A text that the log does not know need not be somebody's own: a running process may have put it there after the log was
 /// read. But the log knows of each of ours before the file shows it. So what stood there before the log was read, and still
 /// stands there, is somebody's own.
-fn look_at_both(config: &ConfigFile, dir: &FilePath) -> Result<Looked, Error> {
+pub(crate) fn look_at_both<T>(
+    config: &ConfigFile,
+    mut look_at_log: impl FnMut() -> Result<(LogPlan, T), Error>,
+) -> Result<Looked<T>, Error> {
     let mut before = None;
     let mut looks = 0;
     loop {
         looks += 1;
-        let (evidence, holder) = look(&*config.storage, dir, false, &|| ())?;
-        let plan = recovery::plan(&evidence, Look::Beside)?;
+        let (plan, rest) = look_at_log()?;
         let text = config.read()?.map(|text| text.bytes);
-        let (file, hand_edit) = file_beside(config, &plan, text.as_deref())?;
-        if hand_edit.is_none() || text == before {
-            let is_blank = text.is_some_and(|text| materialise::is_blank(&text));
-            return Ok(Looked { evidence, plan, holder, file, hand_edit, is_blank });
+        let looked = look_at_text(config, plan, rest, text.as_deref())?;
+        if looked.hand_edit.is_none() || text == before {
+            return Ok(looked);
         }
         if looks == LOOKS_MAX {
             // Written faster than it can be looked at, which nobody does by hand.
-            let file = FileStatus::Behind { shows: None, revision: plan.version.revision(), why: Behind::Pending };
-            return Ok(Looked { evidence, plan, holder, file, hand_edit: None, is_blank: false });
+            let revision = looked.plan.version.revision();
+            let file = FileStatus::Behind { shows: None, revision, why: Behind::Pending };
+            return Ok(Looked { file, hand_edit: None, is_blank: false, ..looked });
         }
         before = text;
     }
 }
 
-/// What the config file shows, beside a log that says so much.
-pub(crate) fn look_at_file(config: &ConfigFile, plan: &LogPlan) -> Result<FileStatus, Error> {
-    let text = config.read()?.map(|text| text.bytes);
-    let (file, hand_edit) = file_beside(config, plan, text.as_deref())?;
-    let (Some(Ok(theirs)), Some(text)) = (hand_edit, text) else { return Ok(file) };
-    let at = |revision| logged_at(config, &config.journal(), plan, revision);
-    match materialise::with_hand_edit(&config.format, &plan.version, &theirs, materialise::is_blank(&text), at) {
-        Ok(None) => Ok(held_back(plan)),
-        // Over damage the log may have lost what the hand edit began with.
-        Ok(Some(_)) | Err(Error::NoSuchRevision { .. }) => Ok(file),
-        Err(error) => Err(error),
-    }
+fn look_at_text<T>(config: &ConfigFile, plan: LogPlan, rest: T, text: Option<&[u8]>) -> Result<Looked<T>, Error> {
+    let (file, hand_edit) = file_beside(config, &plan, text)?;
+    Ok(Looked { plan, rest, file, hand_edit, is_blank: text.is_some_and(materialise::is_blank) })
+}
+
+/// Look at the file, beside a log that says so much.
+pub(crate) fn look_at_file(config: &ConfigFile, plan: LogPlan) -> Result<Looked<()>, Error> {
+    let text = config.read()?;
+    look_at_text(config, plan, (), text.as_ref().map(|text| &*text.bytes))
 }
 
 fn held_back(plan: &LogPlan) -> FileStatus {
@@ -432,8 +466,7 @@ fn logged_at(config: &ConfigFile, dir: &FilePath, plan: &LogPlan, revision: u64)
 
 /// The state at a revision, if it can be found in this.
 fn replayed_to(evidence: &Evidence, revision: u64) -> Result<Option<State>, Error> {
-    let plan = recovery::plan_until(evidence, Look::Beside, revision, &mut |_| ())?;
-    Ok((plan.version.revision() == revision).then_some(plan.version.state))
+    Ok(recovery::plan_until(evidence, Look::Beside, revision, &mut |_| ())?.into_state_at(revision))
 }
 
 fn file_beside(config: &ConfigFile, plan: &LogPlan, text: Option<&[u8]>) -> Result<(FileStatus, HandEdit), Error> {

@@ -355,15 +355,23 @@ pub(crate) fn peek(storage: &dyn Storage, dir: &Path, boot: &[u8; 16]) -> Result
         command: text_of((2..HOLDER_WORDS).map(|at| word(APPENDER + at))),
         since: storage.uptime().saturating_sub(Duration::from_micros(word(APPENDER + 1))),
     });
-    Ok(Peek::ThisBoot { store: sixteen(STORE), durable: Reached::from_word(word(DURABLE)), holder })
+    let end = End { tail: Reached::from_word(word(TAIL)), is_settled: word(UNSETTLED) == 0 };
+    Ok(Peek::ThisBoot { store: sixteen(STORE), durable: Reached::from_word(word(DURABLE)), end, holder })
 }
 
 /// What [`peek`] saw.
 #[derive(Debug, Clone)]
 pub(crate) enum Peek {
-    ThisBoot { store: [u8; 16], durable: Reached, holder: Option<Holder> },
+    ThisBoot { store: [u8; 16], durable: Reached, end: End, holder: Option<Holder> },
     OtherBoot,
     Void,
+}
+
+/// Where the log ends, and whether it [holds just that](Watermark::settle): other after every append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    tail: Reached,
+    is_settled: bool,
 }
 
 fn text_of(words: impl Iterator<Item = u64>) -> String {

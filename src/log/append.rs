@@ -295,9 +295,8 @@ impl Log {
 
     /// The segment is gone. If compactions retired it while we lagged, begin again from the snapshot.
     fn reload(&self, tail: &mut Tail) -> Result<(), Error> {
-        let plan = self.read_anew()?;
-        tail.segment = Arc::new(open_segment(&*self.storage, &self.dir, plan.version.segment)?);
-        tail.applied = plan.version;
+        let (version, segment) = open_last(&*self.storage, &self.dir, self.read_anew()?.version, || self.read_anew())?;
+        (tail.applied, tail.segment) = (version, Arc::new(segment));
         self.current.store(tail.segment.clone());
         Ok(())
     }
@@ -311,7 +310,14 @@ impl Log {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io("look at", &path)(error)),
         }
-        let next = Arc::new(open_segment(&*self.storage, &self.dir, number)?);
+        let next = match open_segment(&*self.storage, &self.dir, number) {
+            // A compaction that has gone on in a newer one removes it just now.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                self.reload(tail)?;
+                return Ok(true);
+            }
+            next => Arc::new(next?),
+        };
         if tail.applied.sequence() >= next.header.first {
             // What we applied beyond its first frame may not be what it repeats: begin again from what is durable.
             let published = self.published.load_full();

@@ -55,14 +55,17 @@ impl Log {
                 self.heal(segment).map_err(unknown)?;
                 continue;
             }
-            match self.try_sync(segment).map_err(unknown)? {
-                Turn::Again => {}
+            match self.try_sync(segment) {
+                Ok(Turn::Again) => {}
                 // Whoever is at it is suspended, before, in or after its sync.
-                Turn::Busy if self.storage.uptime().saturating_sub(progress) > SUSPENDED => {
+                Ok(Turn::Busy) if self.storage.uptime().saturating_sub(progress) > SUSPENDED => {
                     self.heal(segment).map_err(unknown)?;
                     progress = self.storage.uptime();
                 }
-                Turn::Busy => self.locks.watermark.wait_published(seen, PATIENCE),
+                Ok(Turn::Busy) => self.locks.watermark.wait_published(seen, PATIENCE),
+                // It was left meanwhile, and may have been retired.
+                Err(_) if !self.locks.watermark.durable().is_in(segment) => {}
+                Err(error) => return Err(unknown(error)),
             }
         }
     }
