@@ -35,7 +35,9 @@ fn killer(bug: Bug) -> &'static str {
         | Bug::SnapshotNamedEarly
         | Bug::ShownEarly
         | Bug::RetiredEarly => CRASH,
-        Bug::NotedIgnored => "scenes::a_text_put_back_by_hand_does_not_beat_a_newer_edit",
+        Bug::NotedIgnored => {
+            "meanwhile::a_text_put_back_by_hand_does_not_beat_a_newer_edit_when_another_edit_is_not_durable_yet"
+        }
         Bug::NoteLeftOut => "editors::nor_when_the_program_is_killed_right_after_the_save",
         Bug::HeaderUnchecked => "torn_records::a_torn_record_is_whole_or_not_there_and_never_called_damage",
         Bug::SyncErrorIgnored | Bug::SyncRetried => SYNC,
