@@ -315,7 +315,7 @@ impl Journal {
 
     /// Read the config as a type, change it, and log the difference. The closure runs again when somebody else was quicker.
     ///
-    /// What the type does not know stays as it is, and so does the order of the document where the type has another one.
+    /// What the type does not know stays as it is, and so does the order of the document.
     ///
     /// # Errors
     /// [`Error::Type`] when state and type do not fit, and as [`append`](Journal::append).

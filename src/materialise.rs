@@ -442,7 +442,7 @@ impl Materialiser<'_> {
             Ok(_) => {
                 // A link or the like was in the file's place: it goes back there.
                 let ours = self.config.read()?.map(|text| text.bytes).unwrap_or_default();
-                self.put_back(&path, &ours)?;
+                self.put_back(version, &path, &ours)?;
                 None
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

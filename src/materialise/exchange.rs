@@ -52,7 +52,7 @@ impl Materialiser<'_> {
             // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
             let back = match planted(Bug::SaveNotPutBack) {
                 true => PutBack { only: None },
-                false => self.put_back(&path, new)?,
+                false => self.put_back(&*self.log.published()?, &path, new)?,
             };
             // Whoever waited opens what lies in its place again.
             let _ = old.file.end_lease(Lease::Read);
@@ -92,8 +92,8 @@ impl Materialiser<'_> {
     }
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
-    /// out, it is the newest and goes in again; the one before it is kept in quarantine.
-    pub(super) fn put_back(&self, path: &std::path::Path, ours: &[u8]) -> Result<PutBack, Error> {
+    /// out, it is the newest and goes in again; of the one before it the values are taken over.
+    pub(super) fn put_back(&self, version: &Version, path: &std::path::Path, ours: &[u8]) -> Result<PutBack, Error> {
         let to = &self.config.path;
         let mut placed = ours.to_vec();
         loop {
@@ -106,12 +106,50 @@ impl Materialiser<'_> {
                 // What lies beside is ours, or the older of two saves.
                 let is_only = placed == ours;
                 if !is_only {
-                    self.keep_save(&placed)?;
+                    self.take_older(version, path, &placed)?;
                 }
                 return Ok(PutBack { only: is_only.then(|| hash_text(&self.log.store, &inserting)) });
             }
             placed = inserting;
         }
+    }
+
+    /// A save that came out at `path` and goes back no more, since a newer one is in the file: the text is kept in
+    /// quarantine, and what its author changed becomes a record.
+    fn take_older(&self, version: &Version, path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
+        self.keep_save(bytes)?;
+        let Ok(theirs) = document::parse(&self.config.format, bytes) else { return Ok(()) };
+        let mut bases = Vec::new();
+        for known in version.texts.iter() {
+            bases.push(compact::state_of(self.log, version, known)?);
+        }
+        let theirs = in_terms_of(&self.config.format, &State::new(theirs), &bases);
+        if bases.is_empty() || is_lost(&bases, &theirs, is_blank(bytes)) {
+            return Ok(());
+        }
+        let (at, theirs) = reconcile::began_with(&bases, &theirs);
+        // Whoever is killed before the log says that the exchange is over does this once more.
+        let side = path.file_name().unwrap_or_default().to_string_lossy();
+        let key = format!("{side} {}", hex(&hash_text(&self.log.store, bytes)));
+        let time = self.log.storage.clock_micros();
+        let mut overruled = Vec::new();
+        let entry = |now: &Version| {
+            let done = reconcile::reconcile(&bases[at], &now.state, &theirs);
+            if done.ops.is_empty() || now.keys.contains(&key) {
+                return Ok(None);
+            }
+            overruled = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
+            let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
+            Ok(Some(Entry::Edit(Transaction { time, origin, key: Some(key.clone()), base: None, ops: done.ops })))
+        };
+        let mut requests = [Request::new(Want::Computed(Box::new(entry)))];
+        self.log.append(&mut requests);
+        let outcome = requests[0].outcome.take();
+        drop(requests);
+        outcome.expect("every request has an outcome")?;
+        self.log.sync_all()?;
+        self.conflicts.lock().unwrap_or_else(PoisonError::into_inner).append(&mut overruled);
+        Ok(())
     }
 
     /// The bytes of a file that came out of an exchange; of what is no regular file there are none.
@@ -126,7 +164,7 @@ impl Materialiser<'_> {
 
     pub(super) fn keep_save(&self, bytes: &[u8]) -> Result<(), Error> {
         let name = format!("save-{}", hex(&hash_text(&self.log.store, bytes)));
-        tracing::warn!(name, "two saves fell into one moment: the older one is in quarantine");
+        tracing::warn!(name, "two saves fell into one moment: the text of the older one is in quarantine");
         perform::set_aside(&*self.log.storage, &self.log.dir, &name, bytes)
     }
 
@@ -208,9 +246,9 @@ impl Materialiser<'_> {
         let back = match shown.filter(|text| Some(hash_text(&self.log.store, text)) == texts.new) {
             // A person's text came out, and ours is in its place.
             Some(_) if planted(Bug::SaveNotPutBack) => None,
-            Some(placed) => Some(self.put_back(path, &placed)?),
-            // Two saves fell into one window: the newer one stays, the older one is kept.
-            None => self.keep_save(&bytes).map(|()| None)?,
+            Some(placed) => Some(self.put_back(version, path, &placed)?),
+            // Two saves fell into one window: the newer one stays.
+            None => self.take_older(version, path, &bytes).map(|()| None)?,
         };
         Ok(Displaced { showed: None, save: Some(bytes), back })
     }

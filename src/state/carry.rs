@@ -30,9 +30,9 @@ pub(super) fn carry(whole: &Value, before: &Value, after: &Value) -> Value {
 
 fn carry_map(whole: &Map, before: &Map, after: &Map) -> Map {
     let mut carried = whole.clone();
-    let mut placed = Vec::new();
-    let changes = before.changes(after, PartialEq::eq);
-    for Change { key, old, new, moved } in changes {
+    // A hash map has the keys in any order. Of a type's order something can be said where it sorts them, as the document does.
+    let sorts = after.keys().is_sorted() && whole.keys().is_sorted();
+    for Change { key, old, new, .. } in before.changes(after, PartialEq::eq) {
         let Some(new) = new else {
             carried.remove(key);
             continue;
@@ -43,18 +43,9 @@ fn carry_map(whole: &Map, before: &Map, after: &Map) -> Map {
             (Some(old), None) if old == new => continue,
             _ => new.clone(),
         };
-        if moved || !whole.contains(key) {
-            placed.push((key, value.clone()));
-        }
-        carried.insert(key.clone(), value);
-    }
-    // A type whose order is another one says nothing about the order of the document.
-    let (here, there) =
-        (whole.keys().filter(|key| before.contains(key)), before.keys().filter(|key| whole.contains(key)));
-    if here.eq(there) {
-        // From the last to the first, so that what a key comes before is at its place already.
-        for (key, value) in placed.into_iter().rev() {
-            place_as_in(after, &mut carried, key, value);
+        match sorts && !whole.contains(key) {
+            true => place_as_in(after, &mut carried, key, value),
+            false => drop(carried.insert(key.clone(), value)),
         }
     }
     carried

@@ -518,6 +518,51 @@ fn a_save_of_a_file_that_was_just_created_by_one_who_was_killed_changes_what_the
     assert!(created > 0);
 }
 
+/// Two saves fall into one exchange of a program that is killed before this call. Gives whether it was.
+fn two_saves_in_one_exchange(killed: u64) -> bool {
+    let disk = Disk::new();
+    let open =
+        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
+    let (program, person) = (disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    let journal = open(&program).unwrap();
+    journal.append(Op::set("a", 1)).unwrap();
+    program.set_plan(FaultPlan::new().kill_at(killed));
+    // The second is made by one who sees what the program shows in between.
+    let saves = Arc::new(AtomicU32::new(0));
+    let save = |person: &Process, nth: u32| {
+        let text = String::from_utf8(person.read_file(FILE).unwrap()).unwrap();
+        let saved = text.replacen("{\n", &format!("{{\n  \"hand{nth}\": {nth},\n"), 1);
+        person.replace_file(FILE, saved, true).unwrap();
+    };
+    let (counted, other) = (saves.clone(), person.clone());
+    program.observe(move |seen| {
+        let nth = counted.load(Relaxed) + 1;
+        if seen.call == Call::Rename && seen.number < killed && nth < 3 {
+            save(&other, nth);
+            counted.store(nth, Relaxed);
+        }
+    });
+    let _ = journal.materialise();
+    let was_killed = program.calls() >= killed;
+    program.kill();
+    (saves.load(Relaxed) + 1..3).for_each(|nth| save(&person, nth));
+    let journal = open(&disk.process()).unwrap_or_else(|error| panic!("killed before call {killed}: {error}"));
+    let status = journal.materialise().unwrap_or_else(|error| panic!("killed before call {killed}: {error}"));
+    assert!(matches!(status, FileStatus::Current { .. }), "killed before call {killed}: {status:?}");
+    for (key, value) in [("a", 1), ("hand1", 1), ("hand2", 2)] {
+        assert_eq!(journal.get::<u64>(key).unwrap(), Some(value), "{key}, killed before call {killed}");
+    }
+    was_killed
+}
+
+#[test]
+fn of_two_saves_that_fall_into_one_exchange_the_values_of_both_are_there() {
+    let cases = (1..).take_while(|killed| two_saves_in_one_exchange(*killed)).count();
+    println!("{cases} kills around two saves");
+    assert!(cases > 20);
+}
+
 #[test]
 fn a_file_that_lags_is_read_once_and_not_at_every_edit() {
     let disk = Disk::seeded(7);
