@@ -115,7 +115,7 @@ impl Materialiser<'_> {
     }
 
     /// A save that came out at `path` and goes back no more, since a newer one is in the file: the text is kept in
-    /// quarantine, and what its author changed becomes a record.
+    /// quarantine, and what its author changed becomes a record, as far as it overrules nobody.
     fn take_older(&self, version: &Version, path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
         self.keep_save(bytes)?;
         let Ok(theirs) = document::parse(&self.config.format, bytes) else { return Ok(()) };
@@ -132,24 +132,25 @@ impl Materialiser<'_> {
         let side = path.file_name().unwrap_or_default().to_string_lossy();
         let key = format!("{side} {}", hex(&hash_text(&self.log.store, bytes)));
         let time = self.log.storage.clock_micros();
-        let mut overruled = Vec::new();
+        // Its author did not see what came after: where that is in the way, it stays, and so it does where an older value
+        // would be put back.
+        let undone = self.undone(&bases[at], &theirs)?;
         let entry = |now: &Version| {
-            let done = reconcile::reconcile(&bases[at], &now.state, &theirs);
+            let mut done = reconcile::reconcile(&bases[at], &now.state, &theirs);
+            let kept: Vec<&Path> = done.conflicts.iter().map(|conflict| &conflict.path).chain(&undone).collect();
+            let overrules = |path: &Path| kept.iter().any(|kept| path.starts_with(kept) || kept.starts_with(path));
+            done.ops.retain(|op| !op.path().is_some_and(overrules));
             if done.ops.is_empty() || now.keys.contains(&key) {
                 return Ok(None);
             }
-            overruled = done.conflicts.into_iter().map(|conflict| conflict.path).collect();
             let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
             Ok(Some(Entry::Edit(Transaction { time, origin, key: Some(key.clone()), base: None, ops: done.ops })))
         };
         let mut requests = [Request::new(Want::Computed(Box::new(entry)))];
         self.log.append(&mut requests);
-        let outcome = requests[0].outcome.take();
-        drop(requests);
-        outcome.expect("every request has an outcome")?;
-        self.log.sync_all()?;
-        self.conflicts.lock().unwrap_or_else(PoisonError::into_inner).append(&mut overruled);
-        Ok(())
+        let [request] = requests;
+        request.outcome.expect("every request has an outcome")?;
+        self.log.sync_all()
     }
 
     /// The bytes of a file that came out of an exchange; of what is no regular file there are none.
