@@ -33,7 +33,7 @@ mod file;
 mod in_place;
 mod reconcile;
 
-use exchange::{Displaced, PutBack, side_name};
+use exchange::{Displaced, Restored, side_name};
 pub(crate) use file::{ConfigFile, Seen, Text};
 pub(crate) use in_place::unfinished;
 
@@ -296,6 +296,11 @@ impl Materialiser<'_> {
         }
     }
 
+    /// The states of the texts that a save may have been made on.
+    fn bases(&self, version: &Version) -> Result<Vec<State>, Error> {
+        version.texts.iter().map(|known| compact::state_of(self.log, version, known)).collect()
+    }
+
     /// A text that is not ours: what its author changed becomes a record.
     fn take_over(&self, version: &Version, text: &Text, hash: TextHash) -> Result<Outcome, Error> {
         let theirs = match document::parse(&self.config.format, &text.bytes) {
@@ -303,10 +308,7 @@ impl Materialiser<'_> {
             Err(_) if planted(Bug::InvalidTakenForEmpty) => State::new(Value::object()),
             Err(invalid) => return Ok(Outcome::Behind(Behind::Invalid(invalid))),
         };
-        let mut bases = Vec::new();
-        for known in version.texts.iter() {
-            bases.push(compact::state_of(self.log, version, known)?);
-        }
+        let mut bases = self.bases(version)?;
         if bases.is_empty() {
             // No file was ever shown; its text is an edit of nothing.
             return self.record(version, text, hash, hash, State::new(Value::object()), theirs);
@@ -431,7 +433,7 @@ impl Materialiser<'_> {
     ///
     /// A file beside the config file whose content is not what its name says came out of an exchange. So it tells which
     /// text a person began with whose save is in the file by now.
-    fn settle(&self, version: &Version, back: Option<PutBack>) -> Result<Option<Behind>, Error> {
+    fn settle(&self, version: &Version, back: Option<Restored>) -> Result<Option<Behind>, Error> {
         let Some(Showing { name, how }) = &version.showing else { return Ok(None) };
         if *how == How::Rewrite {
             return self.settle_rewrite(version, name);
@@ -459,7 +461,7 @@ impl Materialiser<'_> {
             (How::Exchange, Some(displaced)) => match back.or(displaced.back) {
                 None => displaced.showed,
                 // Whoever saved that had the older text. Another save may be of one who saw the newer one meanwhile.
-                Some(PutBack { only }) => texts().old.filter(|_| only.is_some() && only == shown),
+                Some(Restored { only }) => texts().old.filter(|_| only.is_some() && only == shown),
             },
             _ => None,
         };

@@ -51,7 +51,7 @@ impl Materialiser<'_> {
         if !planted(Bug::ExchangeUnchecked) && (wanted || !self.is_what_was_read(&path, &old, &set_by_people)?) {
             // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
             let back = match planted(Bug::SaveNotPutBack) {
-                true => PutBack { only: None },
+                true => Restored { only: None },
                 false => self.put_back(&*self.log.published()?, &path, new)?,
             };
             // Whoever waited opens what lies in its place again.
@@ -93,7 +93,7 @@ impl Materialiser<'_> {
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
     /// out, it is the newest and goes in again; of the one before it the values are taken over.
-    pub(super) fn put_back(&self, version: &Version, path: &std::path::Path, ours: &[u8]) -> Result<PutBack, Error> {
+    pub(super) fn put_back(&self, version: &Version, path: &std::path::Path, ours: &[u8]) -> Result<Restored, Error> {
         let to = &self.config.path;
         let mut placed = ours.to_vec();
         loop {
@@ -108,7 +108,7 @@ impl Materialiser<'_> {
                 if !is_only {
                     self.take_older(version, path, &placed)?;
                 }
-                return Ok(PutBack { only: is_only.then(|| hash_text(&self.log.store, &inserting)) });
+                return Ok(Restored { only: is_only.then(|| hash_text(&self.log.store, &inserting)) });
             }
             placed = inserting;
         }
@@ -119,10 +119,7 @@ impl Materialiser<'_> {
     fn take_older(&self, version: &Version, path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
         self.keep_save(bytes)?;
         let Ok(theirs) = document::parse(&self.config.format, bytes) else { return Ok(()) };
-        let mut bases = Vec::new();
-        for known in version.texts.iter() {
-            bases.push(compact::state_of(self.log, version, known)?);
-        }
+        let bases = self.bases(version)?;
         let theirs = in_terms_of(&self.config.format, &State::new(theirs), &bases);
         if bases.is_empty() || is_lost(&bases, &theirs, is_blank(bytes)) {
             return Ok(());
@@ -329,7 +326,7 @@ pub(super) struct Displaced {
     /// A person's text that had come out.
     save: Option<Vec<u8>>,
     /// That text has been put back.
-    pub back: Option<PutBack>,
+    pub back: Option<Restored>,
 }
 
 /// The texts that were about to change places.
@@ -352,7 +349,7 @@ impl Displaced {
 
 /// A person's text came out of an exchange and is in its place again.
 #[derive(Clone, Copy)]
-pub(super) struct PutBack {
+pub(super) struct Restored {
     /// That text; `None`: another save took its place meanwhile.
     pub only: Option<TextHash>,
 }
