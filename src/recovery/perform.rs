@@ -79,7 +79,7 @@ pub(crate) fn sweep(
 ) -> Result<(), Error> {
     let dir = locks.dir();
     for name in storage.list(dir).map_err(Error::io("list", dir))? {
-        if name.to_str().is_some_and(is_leftover) {
+        if name.to_str().is_some_and(gather::is_leftover) {
             let path = dir.join(name);
             storage.remove(&path).map_err(Error::io("remove", &path))?;
         }

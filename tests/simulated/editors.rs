@@ -140,6 +140,10 @@ enum Life {
 
 const LIVES: [Life; 2] = [Life::Long, Life::Short];
 
+fn open(process: &Process) -> Result<Journal, cfgwal::Error> {
+    Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE)
+}
+
 struct Scene {
     disk: Disk,
     program: Process,
@@ -162,10 +166,6 @@ impl Scene {
         Scene { disk, program, editor }
     }
 
-    fn open(&self, process: &Process) -> Result<Journal, cfgwal::Error> {
-        Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE)
-    }
-
     /// What a program does; the rounds whose edits were acknowledged.
     fn live(&self, life: Life) -> u64 {
         let edit = |round: u64| {
@@ -174,7 +174,7 @@ impl Scene {
         let mut acknowledged = 0;
         if life == Life::Short {
             for round in 1..=ROUNDS {
-                let Ok(journal) = self.open(&self.program) else { break };
+                let Ok(journal) = open(&self.program) else { break };
                 if journal.append_last(edit(round), None).is_err() {
                     break;
                 }
@@ -184,7 +184,7 @@ impl Scene {
             return acknowledged;
         }
         // An editor may be half way through the very first text.
-        let Ok(journal) = self.open(&self.program) else { return 0 };
+        let Ok(journal) = open(&self.program) else { return 0 };
         for round in 1..=ROUNDS {
             let edit = edit(round);
             if journal.append(edit).is_err() {
@@ -210,7 +210,7 @@ impl Scene {
         if std::env::var_os("CFGWAL_EDITOR").is_some() {
             println!("{}", self.program.trace().join("\n"));
         }
-        let journal = self.open(&process).unwrap_or_else(|error| panic!("{}: {error}", what()));
+        let journal = open(&process).unwrap_or_else(|error| panic!("{}: {error}", what()));
         let status = journal.materialise().unwrap_or_else(|error| panic!("{}: {error}", what()));
         assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
         let text = String::from_utf8(process.read_file(FILE).unwrap()).unwrap();
@@ -304,8 +304,6 @@ fn is_set(text: &str) -> bool {
 /// Gives which of the two were killed before they were done.
 fn save_after_a_kill(first: u64, remade: fn(&str) -> String, second: u64) -> [bool; 2] {
     let disk = Disk::new();
-    let open =
-        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
     let (program, person, next) = (disk.process(), disk.process(), disk.process());
     person.write_file(FILE, TEXT).unwrap();
     let journal = open(&program).unwrap();
@@ -349,8 +347,6 @@ fn a_save_after_a_kill_counts_as_made_on_the_text_that_was_there() {
 /// many calls later. Gives whether the program made so many calls.
 fn added_by_both(is_linked: bool, at: u64, later: Option<u64>) -> bool {
     let disk = Disk::new();
-    let open =
-        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
     let (program, person) = (disk.process(), disk.process());
     person.write_file(FILE, TEXT).unwrap();
     if is_linked {
@@ -405,8 +401,6 @@ fn what_a_program_and_a_person_add_to_one_list_at_one_moment_is_all_there() {
 /// person goes back to the text before. Gives whether it was killed.
 fn gone_back_after_a_kill(first: u64, done: usize) -> bool {
     let disk = Disk::new();
-    let open =
-        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
     let (program, person, last) = (disk.process(), disk.process(), disk.process());
     person.write_file(FILE, TEXT).unwrap();
     let journal = open(&program).unwrap();
@@ -443,8 +437,6 @@ fn who_goes_back_to_the_text_before_a_save_that_was_half_taken_over_has_that_tex
 /// had opened the file before, sets what the person has set. Gives whether there was such a call.
 fn newer_than_a_save(at: u64, later: u64) -> bool {
     let disk = Disk::new();
-    let open =
-        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
     let (program, other, person) = (disk.process(), disk.process(), disk.process());
     person.write_file(FILE, TEXT).unwrap();
     let (journal, going_on) = (open(&program).unwrap(), open(&other).unwrap());
@@ -488,8 +480,6 @@ fn an_older_save_does_not_beat_a_newer_edit_though_it_lies_beside_the_file_since
 /// created, changed.
 fn save_of_a_new_file(first: u64) -> Option<bool> {
     let disk = Disk::new();
-    let open =
-        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
     let (program, other, person) = (disk.process(), disk.process(), disk.process());
     let journal = open(&program).unwrap();
     let going_on = open(&other).unwrap();
@@ -521,8 +511,6 @@ fn a_save_of_a_file_that_was_just_created_by_one_who_was_killed_changes_what_the
 /// Two saves fall into one exchange of a program that is killed before this call. Gives whether it was.
 fn two_saves_in_one_exchange(killed: u64) -> bool {
     let disk = Disk::new();
-    let open =
-        |process: &Process| Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE);
     let (program, person) = (disk.process(), disk.process());
     person.write_file(FILE, TEXT).unwrap();
     let journal = open(&program).unwrap();
@@ -567,11 +555,8 @@ fn of_two_saves_that_fall_into_one_exchange_the_values_of_both_are_there() {
 fn a_file_that_lags_is_read_once_and_not_at_every_edit() {
     let disk = Disk::seeded(7);
     disk.process().replace_file(FILE, TEXT, true).unwrap();
-    let open = |process: &Process| {
-        Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE).unwrap()
-    };
     let (one, other) = (disk.process(), disk.process());
-    let (journal_of_one, journal) = (open(&one), open(&other));
+    let (journal_of_one, journal) = (open(&one).unwrap(), open(&other).unwrap());
     // The file is exchanged by one process, and lags again before the other looks.
     journal_of_one.append(Op::increment("a", 1)).unwrap();
     journal_of_one.materialise().unwrap();
