@@ -41,6 +41,8 @@ pub(super) fn in_order_of<'m, 'o>(old: impl Iterator<Item = Cow<'o, str>>, map: 
 pub(super) enum Slot {
     /// The old element of this number stays where it is, and is to become the new one of that.
     Kept(usize, usize),
+    /// The old element of this number comes here from another place, and is to become the new one of that.
+    Moved(usize, usize),
     /// The new element of this number goes here.
     New(usize),
 }
@@ -48,14 +50,14 @@ pub(super) enum Slot {
 /// Elements have no names, so which one is which is a guess: those alike at both ends are the same
 /// ones, and so are those that occur once before and once after; what lies between is taken one by one.
 ///
-/// `same` compares an old element with a new one; `old_text` and `new_text` give texts that are equal if the elements are.
+/// `same` compares an old element with a new one; `text` is the same for values that are.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 pub(super) fn align(
     old: usize,
     wanted: &[&Value],
     same: impl Fn(usize, &Value) -> bool,
-    old_text: impl Fn(usize) -> String,
-    new_text: impl Fn(&Value) -> String,
+    old_value: impl Fn(usize) -> Value,
+    text: impl Fn(&Value) -> String,
 ) -> Vec<Slot> {
     let new = wanted.len();
     let both = old.min(new);
@@ -63,34 +65,72 @@ pub(super) fn align(
     let last = (1..=both - first).take_while(|&back| same(old - back, wanted[new - back])).count();
 
     let mut slots: Vec<Slot> = (0..first).map(|at| Slot::Kept(at, at)).collect();
-    let (mut old_at, mut new_at) = (first, first);
-    let old_texts: Vec<String>;
-    let new_texts: Vec<String>;
-    // With nothing on one side there is nothing to align, and with one on each there is no choice.
     let (old_count, new_count) = (old - last - first, new - last - first);
+    // With nothing on one side there is nothing to align, and with one on each there is no choice.
     if old_count == 0 || new_count == 0 || old_count.max(new_count) == 1 {
-        (old_texts, new_texts) = (Vec::new(), Vec::new());
+        let paired = old_count.min(new_count);
+        slots.extend((first..first + paired).map(|at| Slot::Kept(at, at)));
+        slots.extend((first + paired..new - last).map(Slot::New));
     } else {
-        old_texts = (first..old - last).map(old_text).collect();
-        new_texts = wanted[first..new - last].iter().map(|value| new_text(value)).collect();
-    }
-    let anchors = anchors(&old_texts, &new_texts).into_iter().map(|(a, b)| (a + first, b + first));
-    for (old_end, new_end) in anchors.chain([(old - last, new - last)]) {
-        let paired = (old_end - old_at).min(new_end - new_at);
-        slots.extend((0..paired).map(|step| Slot::Kept(old_at + step, new_at + step)));
-        slots.extend((new_at + paired..new_end).map(Slot::New));
-        if old_end < old - last {
-            slots.push(Slot::Kept(old_end, new_end));
-        }
-        (old_at, new_at) = (old_end + 1, new_end + 1);
+        let old_values: Vec<Value> = (first..old - last).map(old_value).collect();
+        let between = align_between(&old_values, &wanted[first..new - last], text);
+        slots.extend(between.into_iter().map(|slot| match slot {
+            Slot::Kept(old, new) => Slot::Kept(first + old, first + new),
+            Slot::Moved(old, new) => Slot::Moved(first + old, first + new),
+            Slot::New(new) => Slot::New(first + new),
+        }));
     }
     slots.extend((1..=last).rev().map(|back| Slot::Kept(old - back, new - back)));
     slots
 }
 
-/// The pairs of equal texts that each side has once, as many as stand in the same order on both.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
-fn anchors(old: &[String], new: &[String]) -> Vec<(usize, usize)> {
+fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String) -> Vec<Slot> {
+    let old_texts: Vec<String> = old.iter().map(&text).collect();
+    let new_texts: Vec<String> = new.iter().map(|value| text(value)).collect();
+    let found = equals(&old_texts, &new_texts);
+    let stays = longest_rise(&found);
+    let mut free = vec![true; old.len()];
+    found.iter().flatten().for_each(|&at| free[at] = false);
+
+    let mut slots = Vec::with_capacity(new.len());
+    let (mut old_at, mut new_at) = (0, 0);
+    for at in 0..=new.len() {
+        let end = (at == new.len()).then_some(old.len());
+        let Some(stay) = end.or_else(|| found[at].filter(|_| stays[at])) else { continue };
+        let mut left = old_at..stay;
+        for new in new_at..at {
+            slots.push(match found[new] {
+                Some(moved) => Slot::Moved(moved, new),
+                None => left.find(|&old| free[old]).map_or(Slot::New(new), |old| {
+                    free[old] = false;
+                    Slot::Kept(old, new)
+                }),
+            });
+        }
+        if at < new.len() {
+            slots.push(Slot::Kept(stay, at));
+        }
+        (old_at, new_at) = (stay + 1, at + 1);
+    }
+    // What is gone from one place and new at another was moved.
+    let mut gone: HashMap<&str, Vec<usize>> = HashMap::new();
+    (0..old.len()).rev().filter(|&at| free[at]).for_each(|at| gone.entry(&old_texts[at]).or_default().push(at));
+    if !gone.is_empty() {
+        for slot in &mut slots {
+            if let Slot::New(new) = *slot
+                && let Some(old) = gone.get_mut(new_texts[new].as_str()).and_then(Vec::pop)
+            {
+                *slot = Slot::Moved(old, new);
+            }
+        }
+    }
+    slots
+}
+
+/// For each of the new texts the place of the equal old one, where each side has it once.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn equals(old: &[String], new: &[String]) -> Vec<Option<usize>> {
     #[derive(Default)]
     struct Seen {
         old: usize,
@@ -110,9 +150,7 @@ fn anchors(old: &[String], new: &[String]) -> Vec<(usize, usize)> {
         Seen { old: 1, new: 1, at } => Some(at),
         _ => None,
     };
-    let found: Vec<Option<usize>> = new.iter().map(once).collect();
-    let stays = longest_rise(&found);
-    (0..found.len()).filter(|&at| stays[at]).filter_map(|at| Some((found[at]?, at))).collect()
+    new.iter().map(once).collect()
 }
 
 /// Which of the numbers belong to the longest rising subsequence: items that can stay where they are

@@ -22,6 +22,7 @@ mod write;
 use super::{Invalid, Unpatchable, decode_any, edit, seal};
 use crate::limits;
 use crate::value::Value;
+use splice::Moving;
 use tree::Tree;
 
 pub(super) fn parse(text: &[u8]) -> Result<Value, Invalid> {
@@ -40,11 +41,16 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
         let why = "a line ends in a carriage return alone, which readers do not agree about; save the file with other line ends";
         return Err(Unpatchable::Unwritable(why.to_owned()));
     }
-    let patched = match body.is_empty() || body.ends_with('\n') {
-        true => spliced(body, target)?,
-        false => patch_unended(body, &value, target)?,
+    let proven = |moving| {
+        let patched = match body.is_empty() || body.ends_with('\n') {
+            true => spliced(body, target, moving)?,
+            false => patch_unended(body, &value, target, moving)?,
+        };
+        seal(bom, patched, |patched| stands_for(patched, target))
     };
-    seal(bom, patched, |patched| stands_for(patched, target)).map_err(|error| match error {
+    // Not all text says the same at another place: an alias before its anchor, what ends in blank lines.
+    let proven = proven(Moving::AsTheyAre).or_else(|_| proven(Moving::Anew));
+    proven.map_err(|error| match error {
         Unpatchable::Unproven(_) => disagreement(body, &value).map_or(error, Unpatchable::Unwritable),
         error => error,
     })
@@ -64,13 +70,13 @@ fn disagreement(body: &str, value: &Value) -> Option<String> {
     }
 }
 
-fn spliced(body: &str, target: &Value) -> Result<String, Unpatchable> {
+fn spliced(body: &str, target: &Value, moving: Moving) -> Result<String, Unpatchable> {
     let tree = Tree::parse(body)?;
-    edit::apply(body, 0..body.len(), splice::patch(&tree, target)?)
+    edit::apply(body, 0..body.len(), splice::patch(&tree, target, moving)?)
 }
 
 /// A text without a final line break gets one for as long as it is edited.
-fn patch_unended(body: &str, value: &Value, target: &Value) -> Result<String, Unpatchable> {
+fn patch_unended(body: &str, value: &Value, target: &Value, moving: Moving) -> Result<String, Unpatchable> {
     let line_break = if body.contains("\r\n") { "\r\n" } else { "\n" };
     let ended = format!("{body}{line_break}");
     let tree = Tree::parse(body)?;
@@ -81,7 +87,7 @@ fn patch_unended(body: &str, value: &Value, target: &Value) -> Result<String, Un
                    one; end the file with a newline first";
         return Err(Unpatchable::Unwritable(why.to_owned()));
     }
-    let mut patched = spliced(&ended, target)?;
+    let mut patched = spliced(&ended, target, moving)?;
     let len = patched.strip_suffix(line_break).unwrap_or(&patched).len();
     // What is last now may need it.
     if stands_for(&patched[..len], target).is_ok_and(|same| same) {

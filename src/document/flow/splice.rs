@@ -101,35 +101,19 @@ impl<'t, 'a> Patcher<'t, 'a> {
         let row = Row::new(tree, id);
         let wanted: Vec<&Value> = list.iter().collect();
         let same = |at: usize, value: &Value| tree.matches(row.items[at].value, value);
-        let old_text = |at: usize| tree.value(row.items[at].value).to_string();
-        let aligned = align(row.items.len(), &wanted, same, old_text, Value::to_string);
-        let mut gone = vec![true; row.items.len()];
+        let old_value = |at: usize| tree.value(row.items[at].value);
+        let aligned = align(row.items.len(), &wanted, same, old_value, Value::to_string);
         let mut slots = Vec::with_capacity(aligned.len());
         for slot in aligned {
             slots.push(match slot {
                 align::Slot::Kept(at, new) => {
-                    gone[at] = false;
                     self.value(row.items[at].value, wanted[new], Some((&row, at)))?;
                     Slot::Kept(at)
                 }
+                // With all that is said in it.
+                align::Slot::Moved(at, new) => Slot::New(New { key: None, value: wanted[new], moved: Some(at) }),
                 align::Slot::New(new) => Slot::New(New { key: None, value: wanted[new], moved: None }),
             });
-        }
-        let are_new = slots.iter_mut().filter_map(|slot| match slot {
-            Slot::New(new) => Some(new),
-            Slot::Kept(_) => None,
-        });
-        // What is gone from one place and new at another was moved, with all that is said in it.
-        let mut by_text: HashMap<String, Vec<usize>> = HashMap::new();
-        for new in are_new {
-            if by_text.is_empty() {
-                let gone = (0..gone.len()).rev().filter(|&at| gone[at]);
-                gone.for_each(|at| by_text.entry(old_text(at)).or_default().push(at));
-            }
-            if by_text.is_empty() {
-                break;
-            }
-            new.moved = by_text.get_mut(&new.value.to_string()).and_then(Vec::pop);
         }
         let stays = slots.iter().enumerate().all(|(index, slot)| matches!(slot, Slot::Kept(at) if *at == index));
         if stays && slots.len() == row.items.len() { Ok(()) } else { self.arrange(&row, &slots) }

@@ -205,7 +205,7 @@ impl<'a> Patcher<'_, 'a> {
         let wanted: Vec<&Value> = list.iter().collect();
         let tables = self.tables;
         let same = |at: usize, value: &Value| tables.matches(elements[at], value);
-        let slots = align(elements.len(), &wanted, same, |at| sorted(&tables.value(elements[at])), sorted);
+        let slots = align(elements.len(), &wanted, same, |at| tables.value(elements[at]), sorted);
         let mut kept = vec![false; elements.len()];
         let mut previous = None;
         for slot in slots {
@@ -217,7 +217,7 @@ impl<'a> Patcher<'_, 'a> {
                         self.table(elements[at], map)?;
                     }
                 }
-                Slot::New(new) => {
+                Slot::Moved(_, new) | Slot::New(new) => {
                     let mut block = String::new();
                     let near = self.tables.get(elements[previous.unwrap_or(0)]).header;
                     let indent = near.map_or("", |header| self.text.indent(header));

@@ -129,3 +129,74 @@ fn a_container_is_added_to_a_commented_file_of_either_indentation() {
         assert_eq!(patched(&text, set("containers.db", "{\"image\": \"alpine\"}")).unwrap(), wanted);
     }
 }
+
+/// `text` patched to the same with the items in another order, or with others in it.
+#[track_caller]
+fn becomes(text: &str, target: &str, expected: &str) {
+    let result = patch(&Format::Yaml, text.as_bytes(), &read(target)).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let result = String::from_utf8(result).unwrap();
+    assert!(result == expected, "from\n{text}\nto\n{result}\ninstead of\n{expected}");
+}
+
+#[test]
+fn what_moves_brings_its_spelling_and_the_comments_that_speak_of_it() {
+    let text = "services:\n  # the first\n  web:\n    image: 'nginx' # pinned\n    # not yet:\n    # tls: on\n    ports: [0x50,  443]\n\n  \
+        # the store\n  db:\n    image: \"pg\"\n    # ready: no\n  cache: {size: 1_000}\nend: 1\n";
+    becomes(
+        text,
+        "services: {cache: {size: '1_000'}, web: {image: nginx, ports: ['0x50', 443]}, db: {image: pg}}\nend: 1\n",
+        "services:\n  cache: {size: 1_000}\n  # the first\n  web:\n    image: 'nginx' # pinned\n    # not yet:\n    # tls: on\n    \
+         ports: [0x50,  443]\n\n  # the store\n  db:\n    image: \"pg\"\n    # ready: no\nend: 1\n",
+    );
+    becomes(
+        text,
+        "services: {db: {image: pg}, cache: {size: '1_000'}, web: {image: apache, ports: ['0x50', 443]}}\nend: 1\n",
+        "services:\n\n  # the store\n  db:\n    image: \"pg\"\n    # ready: no\n  cache: {size: 1_000}\n  # the first\n  web:\n    \
+         image: 'apache' # pinned\n    # not yet:\n    # tls: on\n    ports: [0x50,  443]\nend: 1\n",
+    );
+}
+
+#[test]
+fn elements_move_with_their_lines() {
+    becomes(
+        "l:\n- a: 0x1 # one\n  # b: 2\n- 'b' # two\n# of c\n- |\n  c\nx: 1\n",
+        "l: [\"c\\n\", {a: '0x1'}, b]\nx: 1\n",
+        "l:\n# of c\n- |\n  c\n- a: 0x1 # one\n  # b: 2\n- 'b' # two\nx: 1\n",
+    );
+    becomes(
+        "- a: 1 # c\n  b: 2\n  # of c\n  c: '3'\n",
+        "- {c: '3', a: 1, b: 2}\n",
+        "- # of c\n  c: '3'\n  a: 1 # c\n  b: 2\n",
+    );
+    becomes("- a: '1' # c\n  b: 2\n  c: 3\n", "- {b: 2, c: 3, a: '1'}\n", "- b: 2\n  c: 3\n  a: '1' # c\n");
+    becomes("l: ['a', \"b\", 0x1F]\n", "l: ['0x1F', a, b]\n", "l: [0x1F, 'a', \"b\"]\n");
+    becomes("m: {a: 'x', b: [1,2]}\n", "m: {b: [1, 2], a: x}\n", "m: {b: [1,2], a: 'x'}\n");
+    becomes("a: 1\nb: 2\nc: |+\n  x\n\n# end\n", "{c: \"x\\n\\n\", a: 1, b: 2}", "c: |+\n  x\n\na: 1\nb: 2\n# end\n");
+}
+
+#[test]
+fn a_comment_above_all_items_stays_above_them() {
+    becomes(
+        "ports:\n  # public\n  - 1\n  - 2\n  - 3\n",
+        "ports: [2, 3, 1]\n",
+        "ports:\n  # public\n  - 2\n  - 3\n  - 1\n",
+    );
+    becomes("# licence\na: 1\n# of b\nb: 2\nc: 3\n", "{b: 2, c: 3, a: 1}", "# licence\n# of b\nb: 2\nc: 3\na: 1\n");
+    becomes(
+        "# licence\n\n# of a\na: 1\n# of b\nb: 2\nc: 3\n",
+        "{b: 2, c: 3, a: 1}",
+        "# licence\n\n# of b\nb: 2\nc: 3\n# of a\na: 1\n",
+    );
+}
+
+#[test]
+fn tags_aliases_and_anchors_move_where_they_can() {
+    becomes("a: !t x\nb: 1\nc: 2\n", "{b: 1, c: 2, a: x}", "b: 1\nc: 2\na: !t x\n");
+    becomes(
+        "a: &x {y: 1}\nb:\n  <<: *x\nc: 2\n",
+        "{a: {y: 1}, c: 2, b: {'<<': {y: 1}}}",
+        "a: &x {y: 1}\nc: 2\nb:\n  <<: *x\n",
+    );
+    // Before its anchor an alias says nothing.
+    becomes("a: &x 1\nb: *x\nc: 2\n", "{b: 1, a: 1, c: 2}", "b: 1\na: &x 1\nc: 2\n");
+}

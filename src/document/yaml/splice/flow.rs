@@ -19,8 +19,12 @@ impl<'t, 'a> Splicer<'t, 'a> {
         for slot in slots {
             match *slot {
                 Slot::Kept { old, .. } | Slot::Renamed { old, .. } => previous = Some(old),
-                Slot::New(new) => {
-                    let new = self.flow_item(node, previous.unwrap_or(0), wanted[new]);
+                Slot::Moved { new, .. } | Slot::New(new) => {
+                    let new = match *slot {
+                        Slot::Moved { old, .. } => self.moved_flow_item(node, old, wanted[new]),
+                        _ => None,
+                    }
+                    .unwrap_or_else(|| self.flow_item(node, previous.unwrap_or(0), wanted[new]));
                     match by_lines {
                         true => self.insert_line(node, previous, &new),
                         false => self.insert_between(node, previous, &new),
@@ -34,7 +38,9 @@ impl<'t, 'a> Splicer<'t, 'a> {
             let run = at..at + kept[at..].iter().take_while(|&&kept| !kept).count();
             at = run.end + 1;
             for item in &node.items[run.clone()] {
-                self.free(item.value)?;
+                if !self.moved.contains(&item.value) {
+                    self.free(item.value)?;
+                }
             }
             match by_lines {
                 _ if run.is_empty() => {}
@@ -77,6 +83,17 @@ impl<'t, 'a> Splicer<'t, 'a> {
             from += line.len();
             found
         })
+    }
+
+    /// The text of an old item that comes to another place as it is.
+    fn moved_flow_item(&mut self, node: &Node, old: usize, (_, value): Wanted<'_>) -> Option<String> {
+        let (tree, item) = (self.tree, node.items[old]);
+        let text = &tree.text[item.start..tree.end(item)];
+        if tree.nodes[item.value].value != *value || has_comment(text) {
+            return None;
+        }
+        self.moved.insert(item.value);
+        Some([text, if needs_space(text) { " " } else { "" }].concat())
     }
 
     /// The text of a new item, written as the one of number `near` is.
