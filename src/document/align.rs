@@ -1,9 +1,12 @@
 //! Which of the old items are which of the new ones, and which of them can stay where they are.
 
-#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
-use std::collections::HashMap;
 #[cfg(any(feature = "json", feature = "toml"))]
 use std::{borrow::Cow, collections::HashSet};
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 #[cfg(any(feature = "json", feature = "toml"))]
 use crate::value::Map;
@@ -48,7 +51,8 @@ pub(super) enum Slot {
 }
 
 /// Elements have no names, so which one is which is a guess: those alike at both ends are the same
-/// ones, and so are those that occur once before and once after; what lies between is taken one by one.
+/// ones, and so are those that occur once before and once after, and those that have something in common
+/// with nothing else; what lies between is taken one by one.
 ///
 /// `same` compares an old element with a new one; `text` is the same for values that are.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
@@ -88,7 +92,8 @@ pub(super) fn align(
 fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String) -> Vec<Slot> {
     let old_texts: Vec<String> = old.iter().map(&text).collect();
     let new_texts: Vec<String> = new.iter().map(|value| text(value)).collect();
-    let found = equals(&old_texts, &new_texts);
+    let mut found = equals(&old_texts, &new_texts);
+    add_similar(old, new, &mut found);
     let stays = longest_rise(&found);
     let mut free = vec![true; old.len()];
     found.iter().flatten().for_each(|&at| free[at] = false);
@@ -126,6 +131,83 @@ fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String)
         }
     }
     slots
+}
+
+/// Finds those among the rest that have marks in common which no others have: half of those of the old one, and more than
+/// with what stands at the same place.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn add_similar(old: &[Value], new: &[&Value], found: &mut [Option<usize>]) {
+    let mut free = vec![true; old.len()];
+    found.iter().flatten().for_each(|&at| free[at] = false);
+    let marks_if = |is_free: bool, value: &Value| if is_free { marks(value) } else { Vec::new() };
+    let old_marks: Vec<Vec<u64>> = old.iter().zip(&free).map(|(value, free)| marks_if(*free, value)).collect();
+    let new_marks: Vec<Vec<u64>> = new.iter().zip(&*found).map(|(value, at)| marks_if(at.is_none(), value)).collect();
+    let owners = owners(&old_marks, &new_marks);
+
+    // Which new one has the most in common with each old one, and how much.
+    let mut claims: Vec<Option<(usize, usize)>> = vec![None; old.len()];
+    for (at, marks) in new_marks.iter().enumerate() {
+        let mut votes: HashMap<usize, usize> = HashMap::new();
+        marks.iter().filter_map(|mark| owners.get(mark)).for_each(|&owner| *votes.entry(owner).or_default() += 1);
+        let Some(&most) = votes.values().max() else { continue };
+        let best = votes.into_iter().filter(|(_, count)| *count == most).map(|(owner, _)| owner).min();
+        let here = old_marks.get(at).map_or(0, |here| in_common(here, marks));
+        let shared = best.map_or(0, |best| in_common(&old_marks[best], marks));
+        let (chosen, shared) = if here >= shared { (Some(at), here) } else { (best, shared) };
+        let Some(chosen) = chosen else { continue };
+        let is_enough = 2 * shared >= old_marks[chosen].len();
+        if is_enough && claims[chosen].is_none_or(|(_, others)| shared > others) {
+            claims[chosen] = Some((at, shared));
+        }
+    }
+    for (old, claim) in claims.into_iter().enumerate() {
+        if let Some((new, _)) = claim {
+            found[new] = Some(old);
+        }
+    }
+}
+
+/// By what an element could be known again after a change, in order: the entries of an object, the elements of an array, the
+/// words of a string. Hashed, since to take one for another costs no more than a wrong guess.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn marks(value: &Value) -> Vec<u64> {
+    fn mark(of: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        of.hash(&mut hasher);
+        hasher.finish()
+    }
+    let mut marks: Vec<u64> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| mark(('{', key, value.to_string()))).collect(),
+        Value::Array(list) => list.iter().map(|value| mark(('[', value.to_string()))).collect(),
+        Value::String(text) => {
+            let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            words.map(|word| mark(('"', word))).collect()
+        }
+        _ => Vec::new(),
+    };
+    marks.sort_unstable();
+    marks.dedup();
+    marks
+}
+
+/// The old elements with marks that one old and one new element have.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn owners(old: &[Vec<u64>], new: &[Vec<u64>]) -> HashMap<u64, usize> {
+    let mut new_counts: HashMap<u64, usize> = HashMap::new();
+    new.iter().flatten().for_each(|&mark| *new_counts.entry(mark).or_default() += 1);
+    let mut owners: HashMap<u64, Option<usize>> = HashMap::new();
+    for (at, marks) in old.iter().enumerate() {
+        for mark in marks.iter().filter(|mark| new_counts.get(mark) == Some(&1)) {
+            owners.entry(*mark).and_modify(|owner| *owner = None).or_insert(Some(at));
+        }
+    }
+    owners.into_iter().filter_map(|(mark, owner)| Some((mark, owner?))).collect()
+}
+
+/// How many of the new marks are among the old ones. Costs what the new ones do: many may be compared with the same old ones.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn in_common(old: &[u64], new: &[u64]) -> usize {
+    new.iter().filter(|mark| old.binary_search(mark).is_ok()).count()
 }
 
 /// For each of the new texts the place of the equal old one, where each side has it once.
@@ -183,6 +265,36 @@ pub(super) fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+    #[test]
+    fn what_was_changed_is_known_again_by_what_it_has_for_itself() {
+        let aligned = |old: &[&str], new: &[&str]| -> String {
+            let value = |text: &&str| -> Value {
+                text.split(' ').map(|entry| (&entry[..1], entry[1..].parse::<u8>().unwrap_or(0))).collect()
+            };
+            let (old, new): (Vec<Value>, Vec<Value>) =
+                (old.iter().map(value).collect(), new.iter().map(value).collect());
+            let wanted: Vec<&Value> = new.iter().collect();
+            let same = |at: usize, value: &Value| old[at] == *value;
+            let slots = align(old.len(), &wanted, same, |at| old[at].clone(), Value::to_string);
+            let shown = slots.iter().map(|slot| match slot {
+                Slot::Kept(old, _) => format!("{old}"),
+                Slot::Moved(old, _) => format!("<{old}"),
+                Slot::New(_) => "+".to_owned(),
+            });
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        // Something new before two that were changed; one that was removed before them.
+        assert_eq!(aligned(&["n1 p1", "n2 p1"], &["n9 p1", "n1 p2", "n2 p2"]), "+ 0 1");
+        assert_eq!(aligned(&["n9 p1", "n1 p1", "n2 p1"], &["n1 p2", "n2 p3"]), "1 2");
+        // Moved and changed, moved as it was, exchanged.
+        assert_eq!(aligned(&["n1 p1", "n2 p1", "n3 p1"], &["n3 p4", "n1 p1", "n2 p1"]), "<2 0 1");
+        assert_eq!(aligned(&["n1 p1", "n2 p1", "n3 p1"], &["n3 p1", "n1 p3", "n2 p4"]), "<2 0 1");
+        // Changed where they are, also where one has got what another had.
+        assert_eq!(aligned(&["n1 p1", "n2 p2"], &["n1 p2", "n2 p1"]), "0 1");
+        assert_eq!(aligned(&["a1 b1", "a2 b2"], &["a5 b5", "a6 b6", "a7 b7"]), "0 1 +");
+    }
 
     #[test]
     fn the_longest_rise_stays() {

@@ -266,3 +266,17 @@ fn jsonc_reads_comments_and_trailing_commas_json_does_not() {
     assert_eq!(parse(&Format::Jsonc, text).unwrap(), json("[1,2]"));
     assert!(parse(&Format::Json, text).is_err());
 }
+
+#[test]
+fn elements_are_known_again_by_what_they_have_for_themselves() {
+    edit_jsonc(
+        "[\n  // of a\n  {\"name\": \"a\", \"port\": 1}, // one\n  {\"name\": \"b\", \"port\": 1} // two\n]\n",
+        r#"[{"name":"x"},{"name":"a","port":2},{"name":"b","port":3}]"#,
+        "[\n  {\"name\": \"x\"},\n  // of a\n  {\"name\": \"a\", \"port\": 2}, // one\n  {\"name\": \"b\", \"port\": 3} // two\n]\n",
+    );
+    edit_jsonc(
+        "[\n  \"run -v\", // one\n  \"stop now\", // two\n  \"wait\" // three\n]\n",
+        r#"["wait","run -q","stop then"]"#,
+        "[\n  \"wait\", // three\n  \"run -q\", // one\n  \"stop then\" // two\n]\n",
+    );
+}
