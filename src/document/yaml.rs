@@ -49,7 +49,8 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
         seal(bom, patched, |patched| stands_for(patched, target))
     };
     // Not all text says the same at another place: an alias before its anchor, what ends in blank lines.
-    let proven = proven(Moving::AsTheyAre).or_else(|_| proven(Moving::Anew));
+    let all = proven(Moving::AsTheyAre);
+    let proven = all.or_else(|_| proven(Moving::IfUnshared)).or_else(|_| proven(Moving::Anew));
     proven.map_err(|error| match error {
         Unpatchable::Unproven(_) => disagreement(body, &value).map_or(error, Unpatchable::Unwritable),
         error => error,

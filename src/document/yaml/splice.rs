@@ -27,6 +27,8 @@ type Done = Result<(), Unpatchable>;
 pub(super) enum Moving {
     /// They bring their text.
     AsTheyAre,
+    /// They bring their text, unless there are aliases in it or what these stand for.
+    IfUnshared,
     /// They are written anew.
     Anew,
 }
@@ -233,14 +235,23 @@ impl<'t, 'a> Splicer<'t, 'a> {
             Value::Object(map) => named_slots(map, wanted),
             _ => self.aligned_slots(node, wanted),
         };
-        if self.moving == Moving::Anew {
-            for slot in &mut slots {
-                if let Slot::Moved { new, .. } = *slot {
-                    *slot = Slot::New(new);
-                }
+        for slot in &mut slots {
+            if let Slot::Moved { old, new } = *slot
+                && !self.brings_text(node.items[old].value)
+            {
+                *slot = Slot::New(new);
             }
         }
         slots
+    }
+
+    /// Whether what comes to another place is not written anew.
+    fn brings_text(&self, value: Id) -> bool {
+        match self.moving {
+            Moving::AsTheyAre => true,
+            Moving::IfUnshared => !self.tree.has_aliases(value) && self.tree.aliases_in(value).is_none(),
+            Moving::Anew => false,
+        }
     }
 
     fn aligned_slots(&self, node: &Node, wanted: &[Wanted<'_>]) -> Vec<Slot> {

@@ -170,6 +170,11 @@ fn elements_move_with_their_lines() {
     );
     becomes("- a: '1' # c\n  b: 2\n  c: 3\n", "- {b: 2, c: 3, a: '1'}\n", "- b: 2\n  c: 3\n  a: '1' # c\n");
     becomes("l: ['a', \"b\", 0x1F]\n", "l: ['0x1F', a, b]\n", "l: [0x1F, 'a', \"b\"]\n");
+    becomes(
+        "l: [\n  'a', # one\n  [b, # in\n   c], # two\n  d # three\n]\n",
+        "l: [[b, c], d, a, e]\n",
+        "l: [\n  [b, # in\n   c], # two\n  d, # three\n  'a', # one\n  e\n]\n",
+    );
     becomes("m: {a: 'x', b: [1,2]}\n", "m: {b: [1, 2], a: x}\n", "m: {b: [1,2], a: 'x'}\n");
     becomes("a: 1\nb: 2\nc: |+\n  x\n\n# end\n", "{c: \"x\\n\\n\", a: 1, b: 2}", "c: |+\n  x\n\na: 1\nb: 2\n# end\n");
 }
@@ -199,4 +204,14 @@ fn tags_aliases_and_anchors_move_where_they_can() {
     );
     // Before its anchor an alias says nothing.
     becomes("a: &x 1\nb: *x\nc: 2\n", "{b: 1, a: 1, c: 2}", "b: 1\na: &x 1\nc: 2\n");
+    becomes("a: &x 1\nb: *x\nc: 0x2 # c\nd: 3\n", "{d: 3, c: '0x2', b: 1, a: 1}", "d: 3\nc: 0x2 # c\nb: 1\na: &x 1\n");
+}
+
+#[test]
+fn an_element_that_is_changed_behind_a_new_one_keeps_its_comments() {
+    becomes(
+        "# head\n\n# of a\n- name: 'a' # it\n  port: 1 # one\n# of b\n- name: 'b'\n  port: 1 # one\n# of c\n- name: c\n  port: 0x1\n",
+        "[{name: x}, {name: c, port: 7}, {name: a, port: 2}, {name: b, port: 3}]\n",
+        "# head\n\n- name: x\n# of c\n- name: c\n  port: 7\n# of a\n- name: 'a' # it\n  port: 2 # one\n# of b\n- name: 'b'\n  port: 3 # one\n",
+    );
 }
