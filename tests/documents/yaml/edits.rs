@@ -50,6 +50,12 @@ fn an_edit_changes_its_own_bytes() {
         ("a: &x 1\nb: *x\n", set("b", "2"), "a: &x 1\nb: 2\n"),
         ("a: &x 1 # c\n", set("a", "{\"b\": 1}"), "a: &x # c\n  b: 1\n"),
         ("l:\n- a: 1\n  # of b\n  b: 2\n", remove("l[0].b"), "l:\n- a: 1\n  # of b\n"),
+        ("l:\n- a: 1\n  # of b\n  b: 2\n  c: 3\n", set("l[0]", "{\"c\": 3}"), "l:\n- # of b\n  c: 3\n"),
+        (
+            "a:\n  x: 1\n  # y: 2\nb: 1\n",
+            Op::Place { path: path("k"), value: value("1"), before: Some("b".to_owned()) },
+            "a:\n  x: 1\n  # y: 2\nk: 1\nb: 1\n",
+        ),
         ("l:\n- a: 1 # c\n- 2\n", remove("l[0].a"), "l:\n- {} # c\n- 2\n"),
         ("l:\n- - 1\n  - 2\n", remove("l[0][0]"), "l:\n- - 2\n"),
         ("a: >-\n  x\n  y\nb: 1\n", set("a", "\"p q\\nr\""), "a: >-\n  p q\n\n  r\nb: 1\n"),
