@@ -93,7 +93,7 @@ fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String)
     let old_texts: Vec<String> = old.iter().map(&text).collect();
     let new_texts: Vec<String> = new.iter().map(|value| text(value)).collect();
     let mut found = equals(&old_texts, &new_texts);
-    add_similar(old, new, &mut found);
+    add_similar(old, new, &mut found, |shared, of| 2 * shared >= of);
     let stays = longest_rise(&found);
     let mut free = vec![true; old.len()];
     found.iter().flatten().for_each(|&at| free[at] = false);
@@ -133,10 +133,35 @@ fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String)
     slots
 }
 
-/// Finds those among the rest that have marks in common which no others have: half of those of the old one, and more than
+/// Which of the old things that lost their names are which of the new ones, by their numbers: the same, or the same for the
+/// greater part. Only what has something in it is looked at; a scalar is like many others.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+pub(super) fn renamed<'v>(
+    old: impl Iterator<Item = (usize, Value)>,
+    new: impl Iterator<Item = (usize, &'v Value)>,
+    text: impl Fn(&Value) -> String,
+) -> Vec<(usize, usize)> {
+    let is_filled = |value: &Value| match value {
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    };
+    let (new_at, new): (Vec<usize>, Vec<&Value>) = new.filter(|(_, value)| is_filled(value)).unzip();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let (old_at, old): (Vec<usize>, Vec<Value>) = old.filter(|(_, value)| is_filled(value)).unzip();
+    let old_texts: Vec<String> = old.iter().map(&text).collect();
+    let new_texts: Vec<String> = new.iter().map(|value| text(value)).collect();
+    let mut found = equals(&old_texts, &new_texts);
+    add_similar(&old, &new, &mut found, |shared, of| 2 * shared > of);
+    found.iter().zip(new_at).filter_map(|(old, new)| Some((old_at[(*old)?], new))).collect()
+}
+
+/// Finds those among the rest that have marks in common which no others have: enough of those of the old one, and more than
 /// with what stands at the same place.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
-fn add_similar(old: &[Value], new: &[&Value], found: &mut [Option<usize>]) {
+fn add_similar(old: &[Value], new: &[&Value], found: &mut [Option<usize>], is_enough: impl Fn(usize, usize) -> bool) {
     let mut free = vec![true; old.len()];
     found.iter().flatten().for_each(|&at| free[at] = false);
     let marks_if = |is_free: bool, value: &Value| if is_free { marks(value) } else { Vec::new() };
@@ -155,8 +180,7 @@ fn add_similar(old: &[Value], new: &[&Value], found: &mut [Option<usize>]) {
         let shared = best.map_or(0, |best| in_common(&old_marks[best], marks));
         let (chosen, shared) = if here >= shared { (Some(at), here) } else { (best, shared) };
         let Some(chosen) = chosen else { continue };
-        let is_enough = 2 * shared >= old_marks[chosen].len();
-        if is_enough && claims[chosen].is_none_or(|(_, others)| shared > others) {
+        if is_enough(shared, old_marks[chosen].len()) && claims[chosen].is_none_or(|(_, others)| shared > others) {
             claims[chosen] = Some((at, shared));
         }
     }

@@ -10,7 +10,7 @@ use super::scan::{Scanned, What};
 use super::tables::{Kind, Node, Tables};
 use super::write::{Writer, is_of_tables, write_key};
 use crate::document::Unpatchable;
-use crate::document::align::{Slot, align};
+use crate::document::align::{self, Slot, align};
 use crate::document::edit::{Splice, apply};
 use crate::document::flow::{self, Style};
 use crate::value::{List, Map, Value};
@@ -109,6 +109,9 @@ impl<'p, 'a> Patcher<'p, 'a> {
                 write_key(&mut with, key);
                 let words = tables.get(old).words.iter();
                 self.splices.extend(words.map(|word| Splice { at: word.clone(), with: with.clone() }));
+                if !self.child(old, value)? {
+                    return Err(self.would_lose_comments(value));
+                }
             } else {
                 self.add(table, &previous, key, value, &mut pairs);
             }
@@ -125,19 +128,28 @@ impl<'p, 'a> Patcher<'p, 'a> {
 
     /// For new keys, the old node that has just this value and lost its name.
     fn renamed<'v>(&self, table: Node, gone: &[Node], map: &'v Map) -> HashMap<&'v str, Node> {
-        let new = map.iter().filter(|(key, _)| self.tables.child(table, key).is_none());
         let mut out = HashMap::new();
         if gone.is_empty() {
             return out;
         }
+        let new = map.iter().filter(|(key, _)| self.tables.child(table, key).is_none());
+        let new: Vec<(&str, &Value)> = new.collect();
         let mut by_value: HashMap<String, Vec<Node>> = HashMap::new();
         for &node in gone.iter().rev() {
             by_value.entry(sorted(&self.tables.value(node))).or_default().push(node);
         }
-        for (key, value) in new {
+        for &(key, value) in &new {
             if let Some(node) = by_value.get_mut(&sorted(value)).and_then(Vec::pop) {
                 out.insert(key, node);
             }
+        }
+        if self.moving == Moving::AsTheyAre {
+            let known: HashSet<Node> = out.values().copied().collect();
+            let lost = gone.iter().filter(|node| !known.contains(node)).map(|&node| (node, self.tables.value(node)));
+            let come: Vec<(&str, &Value)> = new.into_iter().filter(|(key, _)| !out.contains_key(key)).collect();
+            let values = come.iter().enumerate().map(|(at, (_, value))| (at, *value));
+            let found = align::renamed(lost, values, sorted);
+            out.extend(found.into_iter().map(|(node, at)| (come[at].0, node)));
         }
         out
     }

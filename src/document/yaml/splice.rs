@@ -97,10 +97,11 @@ enum Slot {
         old: usize,
         new: usize,
     },
-    /// The old item comes here from another place.
+    /// The old item comes here from another place, perhaps with another key.
     Moved {
         old: usize,
         new: usize,
+        renamed: bool,
     },
     New(usize),
 }
@@ -195,7 +196,10 @@ impl<'t, 'a> Splicer<'t, 'a> {
         for slot in &slots {
             match *slot {
                 Slot::Kept { old, new } => self.node(node.items[old].value, wanted[new].1, inner)?,
-                Slot::Renamed { old, new } => self.rename(node, old, wanted[new].0)?,
+                Slot::Renamed { old, new } => {
+                    self.rename(node, old, wanted[new].0)?;
+                    self.node(node.items[old].value, wanted[new].1, inner)?;
+                }
                 Slot::Moved { .. } | Slot::New(_) => {}
             }
         }
@@ -215,7 +219,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         }
     }
 
-    fn rename(&mut self, node: &'t Node, old: usize, name: Option<&str>) -> Done {
+    fn rename(&mut self, node: &Node, old: usize, name: Option<&str>) -> Done {
         let (Some(key), Some(name)) = (node.items[old].key, name) else { return Ok(()) };
         self.free(key)?;
         let key = &self.tree.nodes[key];
@@ -232,11 +236,11 @@ impl<'t, 'a> Splicer<'t, 'a> {
     /// Which old items stay, which come new, in the order of the new ones.
     fn slots(&self, node: &Node, wanted: &[Wanted<'_>]) -> Vec<Slot> {
         let mut slots = match &node.value {
-            Value::Object(map) => named_slots(map, wanted),
+            Value::Object(map) => named_slots(map, wanted, self.moving != Moving::Anew),
             _ => self.aligned_slots(node, wanted),
         };
         for slot in &mut slots {
-            if let Slot::Moved { old, new } = *slot
+            if let Slot::Moved { old, new, .. } = *slot
                 && !self.brings_text(node.items[old].value)
             {
                 *slot = Slot::New(new);
@@ -261,7 +265,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         let aligned = align(node.items.len(), &values, same, |at| old(at).clone(), Value::to_string);
         let slot = |slot| match slot {
             align::Slot::Kept(old, new) => Slot::Kept { old, new },
-            align::Slot::Moved(old, new) => Slot::Moved { old, new },
+            align::Slot::Moved(old, new) => Slot::Moved { old, new, renamed: false },
             align::Slot::New(new) => Slot::New(new),
         };
         aligned.into_iter().map(slot).collect()
@@ -380,13 +384,22 @@ fn is_filled(value: &Value) -> bool {
 }
 
 /// Keys that keep their order stay. Between two of them, as many new keys as old ones are the old ones renamed if the values
-/// are the same.
-fn named_slots(map: &Map, wanted: &[Wanted<'_>]) -> Vec<Slot> {
+/// are the same; and so are those that are known again by what is in them, if that is looked for.
+fn named_slots(map: &Map, wanted: &[Wanted<'_>], is_searched: bool) -> Vec<Slot> {
     let known: HashMap<&str, usize> = map.keys().enumerate().map(|(at, key)| (key, at)).collect();
     let old: Vec<&Value> = map.values().collect();
-    let found: Vec<Option<usize>> = wanted.iter().map(|(key, _)| known.get((*key)?).copied()).collect();
+    let mut found: Vec<Option<usize>> = wanted.iter().map(|(key, _)| known.get((*key)?).copied()).collect();
     let mut is_gone = vec![true; old.len()];
     found.iter().flatten().for_each(|&at| is_gone[at] = false);
+    let mut renamed = vec![false; wanted.len()];
+    if is_searched {
+        let lost = (0..old.len()).filter(|&at| is_gone[at]).map(|at| (at, old[at].clone()));
+        let come = found.iter().zip(wanted).enumerate().filter(|(_, (at, _))| at.is_none());
+        let come = come.map(|(new, (_, (_, value)))| (new, *value));
+        for (at, new) in align::renamed(lost, come, Value::to_string) {
+            (found[new], is_gone[at], renamed[new]) = (Some(at), false, true);
+        }
+    }
     let stays = longest_rise(&found);
     let mut slots = Vec::with_capacity(wanted.len());
     let (mut old_at, mut new_at) = (0, 0);
@@ -395,14 +408,17 @@ fn named_slots(map: &Map, wanted: &[Wanted<'_>]) -> Vec<Slot> {
         let Some(anchor) = anchor else { continue };
         let pairs = anchor - old_at == at - new_at;
         slots.extend((new_at..at).enumerate().map(|(step, new)| match found[new] {
-            Some(old) => Slot::Moved { old, new },
+            Some(old) => Slot::Moved { old, new, renamed: renamed[new] },
             None if pairs && is_gone[old_at + step] && old[old_at + step] == wanted[new].1 => {
                 Slot::Renamed { old: old_at + step, new }
             }
             None => Slot::New(new),
         }));
         if at < wanted.len() {
-            slots.push(Slot::Kept { old: anchor, new: at });
+            slots.push(match renamed[at] {
+                true => Slot::Renamed { old: anchor, new: at },
+                false => Slot::Kept { old: anchor, new: at },
+            });
         }
         (old_at, new_at) = (anchor + 1, at + 1);
     }

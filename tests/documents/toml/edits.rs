@@ -263,3 +263,14 @@ fn an_element_that_is_changed_behind_a_new_one_keeps_its_comments() {
         "[[s]]\nname = \"x\"\nport = 1\n\n# of a\n[[s]]\nname = 'a'\nport = 2 # one\n\n# of b\n[[s]]\nname = 'b'\nport = 3 # one\n",
     );
 }
+
+#[test]
+fn a_table_that_has_another_name_and_a_change_in_it_is_known_again() {
+    turns(
+        "a = 1\n\n# of b\n[b] # b\nx = 0x1 # x\ny = 'y'\nz = 3 # z\n\n[b.in]\nw = 1\n\n[c]\nv = 1\n",
+        "a = 1\nnew = {x = 1, y = 'y', z = 4, in.w = 1}\nc.v = 1\n",
+        "a = 1\n\n# of b\n[new] # b\nx = 0x1 # x\ny = 'y'\nz = 4 # z\n\n[new.in]\nw = 1\n\n[c]\nv = 1\n",
+    );
+    // Too little is left of it.
+    turns("[b] # b\nx = 1\ny = 2\n", "new = {x = 1, y = 3}\n", "[new]\nx = 1\ny = 3\n");
+}

@@ -221,3 +221,18 @@ fn an_element_that_is_changed_behind_a_new_one_keeps_its_comments() {
         "# head\n\n- name: x\n# of c\n- name: c\n  port: 7\n# of a\n- name: 'a' # it\n  port: 2 # one\n# of b\n- name: 'b'\n  port: 3 # one\n",
     );
 }
+
+#[test]
+fn what_has_another_name_and_a_change_in_it_is_known_again() {
+    let text = "a: 1\n# of b\n'b': # b\n  x: '1' # x\n  y: [2,3]\n  # of z\n  z: 3 # z\nc: 2\n";
+    becomes(
+        text,
+        "{a: 1, new: {x: '1', y: [2, 3], z: 4}, c: 2}",
+        "a: 1\n# of b\n'new': # b\n  x: '1' # x\n  y: [2,3]\n  # of z\n  z: 4 # z\nc: 2\n",
+    );
+    becomes(
+        text,
+        "{a: 1, c: 2, new: {x: '1', y: [2, 3], z: 3}}",
+        "a: 1\nc: 2\n# of b\n'new': # b\n  x: '1' # x\n  y: [2,3]\n  # of z\n  z: 3 # z\n",
+    );
+}

@@ -16,8 +16,9 @@ impl<'t, 'a> Splicer<'t, 'a> {
         for slot in slots {
             match *slot {
                 Slot::Kept { old, .. } | Slot::Renamed { old, .. } => previous = Some(old),
-                Slot::Moved { old, new } => {
-                    let lines = self.moved_lines(node, old, wanted[new].1)?;
+                Slot::Moved { old, new, renamed } => {
+                    let key = wanted[new].0.filter(|_| renamed);
+                    let lines = self.moved_lines(node, old, (key, wanted[new].1))?;
                     self.insert_lines(node, previous.map_or(front, |at| self.tail(node.items[at])), &lines);
                 }
                 Slot::New(new) => {
@@ -56,12 +57,13 @@ impl<'t, 'a> Splicer<'t, 'a> {
         new + self.style.line_break
     }
 
-    /// The lines of an old item, with its value made to be `value`.
-    fn moved_lines(&mut self, node: &Node, old: usize, value: &Value) -> Result<String, Unpatchable> {
+    /// The lines of an old item, with its value made to be `value`, and this key if it gets another one.
+    fn moved_lines(&mut self, node: &Node, old: usize, (key, value): Wanted<'_>) -> Result<String, Unpatchable> {
         let tree = self.tree;
         let item = node.items[old];
         self.moved.insert(item.value);
         let outer = std::mem::take(&mut self.splices);
+        self.rename(node, old, key)?;
         self.node(item.value, value, self.inside(node))?;
         let inner = std::mem::replace(&mut self.splices, outer);
         let (start, end) = (self.lead(node, old), self.tail(item));

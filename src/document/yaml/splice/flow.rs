@@ -21,7 +21,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 Slot::Kept { old, .. } | Slot::Renamed { old, .. } => previous = Some(old),
                 Slot::Moved { new, .. } | Slot::New(new) => {
                     let moved = match *slot {
-                        Slot::Moved { old, .. } => self.moved_flow_item(node, old, wanted[new]),
+                        Slot::Moved { old, renamed: false, .. } => self.moved_flow_item(node, old, wanted[new]),
                         _ => None,
                     };
                     let [new, behind] = moved
