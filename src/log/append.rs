@@ -199,6 +199,7 @@ impl Log {
         let number = tail.segment.header.number;
         let end = watermark.tail();
         let is_last = guard.found_settled
+            && tail.is_read
             && end.is_in(number)
             && watermark.durable().is_in(number)
             && !watermark.is_poisoned(number)
@@ -281,6 +282,7 @@ impl Log {
                 return Err(damaged(&segment, &tail.applied, DamageKind::Record(frame::Fault::Zeros)));
             }
             watermark.set_tail(number, tail.applied.sequence());
+            tail.is_read = true;
             return Ok(());
         }
     }
