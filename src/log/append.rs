@@ -119,8 +119,12 @@ impl Log {
                 Written::Elsewhere => {}
             }
         }
-        tail.end = tail.applied.cursor;
+        let begins = std::mem::replace(&mut tail.end, tail.applied.cursor).offset;
         self.locks.watermark.set_tail(tail.segment.header.number, tail.end.sequence);
+        if self.syncs_alone() {
+            // The disk is at work while locks are given back and taken: less is left for the sync, which tells of errors too.
+            let _ = tail.segment.file.begin_write_out(begins, tail.end.offset - begins);
+        }
         if self.asked.swap(false, Relaxed) || tail.end.offset - tail.kept.cursor.offset >= KEPT_EVERY {
             tail.kept = tail.applied.clone();
             self.keep_unpublished(tail.kept.clone());
