@@ -304,7 +304,9 @@ impl<'a> Outgoing<'a> {
         write_full(self.file, bytes, at)?;
         let end = at + bytes.len() as u64;
         let has_company = bytes.len() >= PIECE && (self.has_company)();
-        if has_company || end >= self.begun + ALONE {
+        // A header that goes in front of what has set out is left to the sync.
+        let is_last = bytes.len() < PIECE && end > self.begun;
+        if is_last || has_company || end >= self.begun + ALONE {
             self.file.begin_write_out(self.begun, end - self.begun)?;
             self.begun = end;
         }

@@ -159,7 +159,7 @@ impl View {
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
         let looked = look_at_both(&config, || {
             let (evidence, holder) = look(&*config.storage, &dir, false, &|| ())?;
-            Ok((recovery::plan(&evidence, Look::Beside)?, (evidence, holder)))
+            Ok((recovery::plan(&evidence, Look::Noted)?, (evidence, holder)))
         })?;
         let Looked { plan, rest: (evidence, holder), mut file, hand_edit, is_blank } = looked;
         let snapshot = plan.snapshot;
@@ -306,7 +306,7 @@ fn verify_on(storage: Arc<dyn Storage>, path: &FilePath) -> Result<Option<Report
     }
     let looked = look_at_both(&config, || {
         let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
-        Ok((recovery::plan(&evidence, Look::Beside)?, evidence))
+        Ok((recovery::plan(&evidence, Look::Noted)?, evidence))
     })?;
     let file = looked.file_status(&config)?;
     let Looked { plan, rest: evidence, .. } = looked;
@@ -358,6 +358,10 @@ pub(crate) fn look(
     let mut holder = None;
     let mut of_store = None;
     let standing = watermark::peek(storage, dir, &boot)?;
+    let end = || match watermark::peek(storage, dir, &boot) {
+        Ok(Peek::ThisBoot { end, .. }) => Some(end),
+        _ => None,
+    };
     let peek = || match watermark::peek(storage, dir, &boot) {
         Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
         Ok(Peek::OtherBoot) => Standing::OtherBoot,
@@ -368,6 +372,7 @@ pub(crate) fn look(
         // Somebody has begun to work with the journal meanwhile: what was read may hold what is not durable.
         evidence = recovery::gather(storage, dir, peek, every_byte, opened)?;
     }
+    evidence.end = end().zip(end()).and_then(|(end, later)| end.confirmed(later));
     if let Peek::ThisBoot { store, holder: found, .. } = standing {
         (of_store, holder) = (Some(store), found);
     }

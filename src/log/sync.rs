@@ -168,7 +168,7 @@ impl Log {
     fn gather(&self) -> Reached {
         let watermark = &self.locks.watermark;
         let mut end = watermark.tail();
-        if watermark.durable().sequence != self.synced.load(Relaxed) {
+        if !self.syncs_alone() {
             for _ in 0..GATHERING {
                 std::thread::yield_now();
                 let before = std::mem::replace(&mut end, watermark.tail());
@@ -178,6 +178,11 @@ impl Log {
             }
         }
         end
+    }
+
+    /// No other process has synced since this one did.
+    pub(super) fn syncs_alone(&self) -> bool {
+        self.locks.watermark.durable().sequence == self.synced.load(Relaxed)
     }
 
     /// Where a ticket's frame is, now that `segment` is no longer the last one.
