@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
-use cfgwal::sim::{Disk, FaultPlan, Handle, Process};
+use cfgwal::sim::{Call, Disk, FaultPlan, Handle, Process, SyncFault, Times};
 use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Path, RecoverOptions, Value};
 
 const PROGRAMS: usize = 3;
@@ -506,4 +506,117 @@ fn a_save_that_is_half_way_when_a_program_is_killed_and_another_goes_on_is_not_l
         }
     }
     println!("{cases} stories of a person who is half way through a save");
+}
+
+fn open(process: &Process) -> Journal {
+    Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone().open(FILE).unwrap()
+}
+
+const FILE: &str = "/settings.json";
+const TEXT: &str = "{\n  \"a\": 1,\n  \"b\": 1,\n  \"c\": 1\n}\n";
+
+/// A person moves the file away and saves its text, changed, before this call of a program that writes the file anew, or
+/// once that program has been killed before this call. Gives whether there was such a call.
+fn saved_while_written_anew(at: u64, is_killed: bool) -> bool {
+    let disk = Disk::new();
+    let (program, person) = (disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    drop(open(&program));
+    let journal = open(&program);
+    journal.append(Op::set("a", 2)).unwrap();
+    program.kill();
+    drop(journal);
+    person.rename_file(FILE, "/backup").unwrap();
+    let save = move || {
+        // Somebody has put another there: the person would begin again.
+        if person.metadata(FILE).is_none() {
+            let text = TEXT.replace("  \"b\": 1,\n", "").replace("\"c\": 1", "\"c\": 7");
+            person.replace_file(FILE, text, true).unwrap();
+        }
+    };
+    let program = disk.process();
+    let plan = FaultPlan::new();
+    program.set_plan(if is_killed { plan.kill_at(at) } else { plan });
+    if !is_killed {
+        let save = save.clone();
+        program.observe(move |seen| {
+            if seen.number == at {
+                save();
+            }
+        });
+    }
+    let mut options = RecoverOptions::default();
+    options.accept_file = true;
+    let open_as = Journal::options().materialise(Materialise::Manual).seat(program.seat()).alone();
+    let _ = Journal::recover_seated(open_as, FILE, &options);
+    let was_there = program.calls() >= at;
+    program.kill();
+    save();
+    let journal = open(&disk.process());
+    let status = journal.materialise().unwrap();
+    let text = String::from_utf8(disk.read(FILE).unwrap()).unwrap();
+    let what = || format!("call {at}, killed {is_killed}: {text}");
+    assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
+    assert_eq!(journal.get::<u64>("a").unwrap(), Some(2), "{}", what());
+    if text.contains("\"c\": 7") {
+        assert_eq!(journal.get::<u64>("b").unwrap(), None, "{}", what());
+    }
+    was_there
+}
+
+#[test]
+fn a_save_of_a_file_that_was_about_to_be_written_anew_changes_what_the_person_changed() {
+    for is_killed in [false, true] {
+        let cases = (1..).take_while(|at| saved_while_written_anew(*at, is_killed)).count();
+        println!("{cases} saves of a file that was about to be written anew, killed: {is_killed}");
+        assert!(cases > 50);
+    }
+}
+
+#[test]
+fn a_file_that_never_came_to_be_since_the_disk_failed_does_not_count_as_removed() {
+    for (sync, nth) in (1..=4).flat_map(|sync| (1..=80).map(move |nth| (sync, nth))) {
+        let disk = Disk::new();
+        let program = disk.process();
+        let journal = open(&program);
+        journal.append(Op::set("a", 1)).unwrap();
+        let plan = FaultPlan::new().fail_only(&[Call::Sync], sync, libc::EIO, Times::Once).on_sync(SyncFault::Lost);
+        program.set_plan(plan.fail(nth, libc::EIO, Times::Once));
+        let _ = journal.materialise();
+        program.kill();
+        drop(journal);
+        let journal = open(&disk.process());
+        let status = journal.materialise().unwrap();
+        assert!(matches!(status, FileStatus::Current { .. }), "sync {sync} fails, and call {nth}: {status:?}");
+    }
+}
+
+#[test]
+fn a_second_name_that_a_file_gets_before_any_call_of_a_program_stays_one_of_it() {
+    for at in 1.. {
+        let disk = Disk::new();
+        let (program, person) = (disk.process(), disk.process());
+        person.write_file(FILE, TEXT).unwrap();
+        let journal = open(&program);
+        journal.append(Op::set("a", 2)).unwrap();
+        program.set_plan(FaultPlan::new());
+        let linking = person.clone();
+        program.observe(move |seen| {
+            if seen.number == at {
+                let _ = linking.link_file(FILE, "/other");
+            }
+        });
+        let _ = journal.materialise();
+        if program.calls() < at {
+            assert!(at > 30);
+            return;
+        }
+        program.observe(|_| ());
+        journal.append(Op::set("a", 3)).unwrap();
+        let status = journal.materialise().unwrap();
+        assert!(matches!(status, FileStatus::Current { .. }), "linked before call {at}: {status:?}");
+        if let Some(other) = person.metadata("/other") {
+            assert_eq!(person.number_of(FILE).unwrap(), other.ino, "linked before call {at}");
+        }
+    }
 }
