@@ -21,7 +21,7 @@ use crate::op::{Origin, OriginKind, Refusal, Transaction};
 use crate::path::{IntoPath, Path, PathError};
 use crate::state::State;
 use crate::storage::Stat;
-use crate::value::Value;
+use crate::value::{SerdeError, Value};
 use crate::version::Version;
 
 mod birth;
@@ -288,23 +288,35 @@ impl Journal {
 
     /// The value at a path in the newest durable revision, as any type that serde can read; `None`: nothing is there.
     ///
+    /// What a person saved in the file is a revision once it is taken over: with the next edit, whoever makes it, or by
+    /// [`materialise`](Journal::materialise). A program that only reads calls that now and then, or when its file watcher
+    /// wakes it; a [`View`](crate::View) sees such a save at once.
+    ///
     /// # Errors
     /// [`Error::Refused`] for a path that does not parse, [`Error::Type`] for a value of another shape, and what
     /// reading on in the log may meet.
     pub fn get<T: DeserializeOwned>(&self, path: impl IntoPath) -> Result<Option<T>, Error> {
         let refused = |error: PathError| Error::Refused(error.into());
-        let read = |value: Option<&Value>| value.map(Value::to).transpose().map_err(Error::Type);
+        // The error says where in the config the value is, which also tells a secret.
+        let read = |value: Option<&Value>, at: &dyn Fn() -> Result<Path, PathError>| {
+            value.map(Value::to).transpose().map_err(|error: SerdeError| match at() {
+                Ok(path) => Error::Type(error.below(&path)),
+                Err(error) => refused(error),
+            })
+        };
         let log = &self.inner.log;
         match path.as_text() {
-            Some(text) => log.look(|version| read(version.state.root().at_text(text).map_err(refused)?))?,
+            Some(text) => {
+                log.look(|version| read(version.state.root().at_text(text).map_err(refused)?, &|| Path::parse(text)))?
+            }
             None => {
                 let path = path.into_path().map_err(refused)?;
-                log.look(|version| read(version.state.root().get(&path)))?
+                log.look(|version| read(version.state.root().get(&path), &|| Ok(path.clone())))?
             }
         }
     }
 
-    /// The newest durable revision.
+    /// The newest durable revision. What a person saved is in it once it is taken over, as for [`get`](Journal::get).
     ///
     /// # Errors
     /// What reading on in the log may meet: [`Error::Io`], [`Error::Damaged`], [`Error::Gone`].

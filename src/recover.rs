@@ -10,7 +10,7 @@ use crate::document::Format;
 use crate::error::{Damage, Error};
 use crate::journal::{Journal, Options};
 use crate::lock::Locks;
-use crate::materialise::{ConfigFile, FileStatus};
+use crate::materialise::{Behind, ConfigFile, FileStatus};
 use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Step, TornTail, perform};
 use crate::storage::os::Os;
 use crate::storage::{Lock, Open, Storage};
@@ -74,7 +74,7 @@ impl Journal {
         }
         let looked = view::look_at_both(&config, || {
             let (evidence, alone) = gather_between_appends(storage, &dir)?;
-            Ok((recovery::plan(&evidence, if alone { Look::Alone } else { Look::Beside })?, alone))
+            Ok((recovery::plan(&evidence, if alone { Look::Alone } else { Look::Noted })?, alone))
         })?;
         let file = looked.file_status(&config)?;
         Ok(Some(Plan { dir, log: looked.plan, file, beside: !looked.rest }))
@@ -296,7 +296,8 @@ impl fmt::Display for Plan {
         }
         if let FileStatus::Behind { why, .. } = &self.file {
             match why {
-                crate::materialise::Behind::Pending => writeln!(f, "to do     bring the config file up to date")?,
+                Behind::Pending => writeln!(f, "to do     bring the config file up to date")?,
+                Behind::EditedByHand => writeln!(f, "to do     take over what was changed by hand")?,
                 other => writeln!(f, "to you    {}", other.advice())?,
             }
         }

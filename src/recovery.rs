@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Damage, DamageKind, Error};
-use crate::frame::{self, Fault, Frame, Seed};
+use crate::frame::{self, Fault, Frame, FrameKind, Seed};
 use crate::segment::{self, BLOCK, Cursor, Header, HeaderFault};
 use crate::snapshot::{self, Snapshot, SnapshotFault};
 use crate::state::State;
@@ -45,6 +45,9 @@ pub(crate) enum Look {
     Alone,
     /// Others may be appending: what the watermark of this boot calls durable, no more.
     Beside,
+    /// The same, and what was noted of the config file right behind that. A note is no edit that a crash could take back,
+    /// and whoever appends next goes by it when telling a hand edit from a file that lags.
+    Noted,
 }
 
 /// One segment as found.
@@ -433,7 +436,7 @@ impl<'a> Replay<'a> {
         let seed = Seed::new(&header.salt);
         // A reader beside writers stops at what the watermark vouches for: what follows may be half written.
         let mut until = match (self.look, self.evidence.standing) {
-            (Look::Beside, Standing::ThisBoot(reached)) if !self.is_overlooked(0) => reached.sequence,
+            (Look::Beside | Look::Noted, Standing::ThisBoot(reached)) if !self.is_overlooked(0) => reached.sequence,
             _ => u64::MAX,
         };
         let end = match successor {
@@ -459,6 +462,9 @@ impl<'a> Replay<'a> {
             }
         };
         let Some(fault) = fault else {
+            if self.look == Look::Noted && successor.is_none() {
+                while self.is_before_note(&found.bytes, &seed) && self.replay_frame(&found.bytes, &seed).is_ok() {}
+            }
             // At the durable end the replay is over, unless a later segment goes on from just here.
             return self.plan.version.sequence() < until;
         };
@@ -494,6 +500,14 @@ impl<'a> Replay<'a> {
         let is_beyond = self.evidence.end.is_some_and(|end| here > end);
         self.plan.is_overlooked |= is_beyond;
         is_beyond
+    }
+
+    /// Whether what comes next is a note, whole and in its place.
+    fn is_before_note(&self, bytes: &[u8], seed: &Seed) -> bool {
+        let cursor = &self.plan.version.cursor;
+        let rest = usize::try_from(cursor.offset).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+        let next = frame::decode(rest, seed);
+        next.is_ok_and(|frame| frame.fields.kind == FrameKind::Note && cursor.after(&frame).is_ok())
     }
 
     fn replay_frame(&mut self, bytes: &'a [u8], seed: &Seed) -> Result<(), Fault> {

@@ -159,7 +159,7 @@ impl View {
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
         let looked = look_at_both(&config, || {
             let (evidence, holder) = look(&*config.storage, &dir, false, &|| ())?;
-            Ok((recovery::plan(&evidence, Look::Beside)?, (evidence, holder)))
+            Ok((recovery::plan(&evidence, Look::Noted)?, (evidence, holder)))
         })?;
         let Looked { plan, rest: (evidence, holder), mut file, hand_edit, is_blank } = looked;
         let snapshot = plan.snapshot;
@@ -306,7 +306,7 @@ fn verify_on(storage: Arc<dyn Storage>, path: &FilePath) -> Result<Option<Report
     }
     let looked = look_at_both(&config, || {
         let (evidence, _) = look(&*config.storage, &dir, true, &|| ())?;
-        Ok((recovery::plan(&evidence, Look::Beside)?, evidence))
+        Ok((recovery::plan(&evidence, Look::Noted)?, evidence))
     })?;
     let file = looked.file_status(&config)?;
     let Looked { plan, rest: evidence, .. } = looked;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cfgwal::document::{Format, parse};
-use cfgwal::{DEPTH_MAX, Number, SerdeError, Value};
+use cfgwal::{DEPTH_MAX, Journal, Number, SerdeError, Transaction, Value};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde::de::value::MapDeserializer;
@@ -258,6 +258,26 @@ fn an_error_never_shows_a_secret() {
     let error = value.to::<BTreeMap<String, BTreeMap<String, u8>>>().unwrap_err();
     assert_eq!(error.to_string(), "db.password: not a value of the right type");
     assert!(!format!("{error:?} {error:#?}").contains("hunter2"));
+}
+
+#[test]
+fn an_error_of_a_value_that_was_asked_for_says_where_it_is_and_shows_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path().join("settings.json")).unwrap();
+    let ops = Transaction::new().set("server.port", "x").set("api.token", "hunter2");
+    journal
+        .append(ops.set("credentials", Value::from_serialize(&BTreeMap::from([("user", "hunter2")])).unwrap()))
+        .unwrap();
+    let why = |path: &str| {
+        let parsed: cfgwal::Path = path.parse().unwrap();
+        let (by_text, by_path) = (journal.get::<u16>(path).unwrap_err(), journal.get::<u16>(parsed).unwrap_err());
+        assert_eq!(by_text.to_string(), by_path.to_string());
+        by_text.to_string()
+    };
+    assert_eq!(why("server.port"), "server.port: invalid type: string \"x\", expected u16");
+    assert_eq!(why("api.token"), "api.token: not a value of the right type");
+    let inside = journal.get::<BTreeMap<String, u16>>("credentials").unwrap_err();
+    assert_eq!(inside.to_string(), "credentials.user: not a value of the right type");
 }
 
 #[test]

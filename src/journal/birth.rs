@@ -80,12 +80,7 @@ fn begin(storage: &dyn Storage, dir: &Path) -> Result<(PathBuf, Box<dyn File>), 
     loop {
         let id = storage.random().map_err(Error::io("get random bytes for", dir))?;
         let path = temporary_name(dir, u128::from_le_bytes(id));
-        match storage.create_dir(&path) {
-            Ok(()) => {}
-            // Somebody swept it before it was ours to lock.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && storage.stat(parent_of(dir)).is_ok() => continue,
-            Err(error) => return Err(Error::io("create", &path)(error)),
-        }
+        storage.create_dir(&path).map_err(Error::io("create", &path))?;
         let claim = || -> io::Result<Option<Box<dyn File>>> {
             let at_work = storage.open(&path, Open::Directory)?;
             let alone = at_work.try_lock(Lock::Exclusive)?;
@@ -102,10 +97,6 @@ fn begin(storage: &dyn Storage, dir: &Path) -> Result<(PathBuf, Box<dyn File>), 
             }
         }
     }
-}
-
-fn parent_of(dir: &Path) -> &Path {
-    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Remove stores that nobody is at work on any more: whoever was has been killed. What cannot be removed is litter and no harm.

@@ -77,7 +77,10 @@ impl ConfigFile {
             None => chosen::read(&*storage, &journal)?.or_else(|| Format::of(&real)).or_else(|| Format::of(path)),
         };
         let Some(format) = format else {
-            let (rule, instead) = ("its name does not tell its format", "give the file an extension such as .json");
+            let (rule, instead) = (
+                "its name does not tell its format",
+                "give it an extension such as .json, or name the format (`cfgwal init --format`)",
+            );
             return Err(Error::Forbidden { path: real, rule, instead });
         };
         Ok(ConfigFile { storage, path: real, format })

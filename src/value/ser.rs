@@ -40,6 +40,12 @@ impl SerdeError {
         self
     }
 
+    /// The same of a larger value, in which this one is at `path`.
+    pub(crate) fn below(mut self, path: &Path) -> SerdeError {
+        self.inside.extend(path.segments().iter().rev().cloned());
+        self
+    }
+
     pub(super) fn too_deep() -> SerdeError {
         SerdeError::new(format_args!("nested deeper than {} levels", limits::DEPTH_MAX))
     }

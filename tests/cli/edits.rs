@@ -246,6 +246,25 @@ fn a_hand_edit_is_seen_by_readers_and_taken_over_by_the_next_edit() {
 }
 
 #[test]
+fn a_save_that_goes_back_to_the_text_before_is_for_readers_what_it_is_for_the_next_edit() {
+    let store = Store::with("{\"a\": 1}");
+    store.ok(&["set", "a", "2"]);
+    let before = store.text();
+    store.ok(&["set", "a", "3"]);
+    store.write(&before);
+    assert_eq!(store.ok(&["get", "a"]), "2\n");
+    assert_eq!(store.ok(&["compact", "--dry-run"]), "", "it shows what compacting would leave there");
+    assert!(store.ok(&["set", "b", "1", "--dry-run"]).contains("+{\"a\": 2, \"b\": 1}"));
+    for verb in ["status", "verify"] {
+        let out = store.ok(&[verb]);
+        assert!(out.contains("it was changed by hand"), "{verb}: {out}");
+    }
+    let ran = store.run(&["set", "b", "1"]);
+    assert!(ran.code == 0 && ran.err.starts_with("warning: a was changed"), "{ran:?}");
+    assert_eq!(store.text(), "{\"a\": 2, \"b\": 1}");
+}
+
+#[test]
 fn a_save_that_drops_most_is_held_back_until_it_is_accepted() {
     let store = Store::with("{\"a\":1,\"b\":2,\"c\":3,\"d\":4}");
     store.ok(&["set", "a", "2"]);

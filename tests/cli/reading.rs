@@ -246,6 +246,25 @@ fn recover_brings_a_lagging_file_up_to_date() {
 }
 
 #[test]
+fn recover_asks_of_a_person_only_what_it_does_not_do_itself() {
+    let store = Store::with("{\"a\": 1}");
+    store.ok(&["set", "a", "2"]);
+    store.write("{\"a\": 5}");
+    let plan = store.run(&["recover", "--dry-run"]);
+    assert!(plan.code == 5 && plan.out.ends_with("to do     take over what was changed by hand\n"), "{plan:?}");
+    assert!(store.ok(&["recover"]).ends_with("by hand\ndone      the file is current: shows revision 2\n"));
+    fs::remove_file(store.file()).expect("a file");
+    let plan = store.run(&["recover", "--dry-run"]);
+    assert!(
+        plan.code == 5 && plan.out.contains("\nto you    put it back, or run `cfgwal recover --accept-file`"),
+        "{plan:?}"
+    );
+    let done = store.ok(&["recover", "--accept-file"]);
+    assert!(!done.contains("to you") && done.ends_with("done      the file is current: shows revision 2\n"), "{done}");
+    assert_eq!(store.text(), "{\"a\": 5}");
+}
+
+#[test]
 fn the_log_of_a_path_has_the_patches_that_speak_of_it() {
     let store = Store::with("{\"a\": {\"b\": 1, \"c\": 1}, \"d\": 1}");
     store.ok(&["merge", "{\"a\": {\"b\": 2}}"]);

@@ -27,6 +27,10 @@ fn wrong_usage_exits_2_and_changes_nothing() {
         &["increment", "a", "--by", "x"],
         &["push", "a", "1", "--cap", "x"],
         &["merge", "{"],
+        &["merge", "5"],
+        &["merge", "[1]"],
+        &["merge", "null"],
+        &["merge", "", "null"],
         &["log", "--since", "yesterday?"],
         &["log", "-n", "x"],
         &["get", "a", "--color", "mauve"],
@@ -69,6 +73,48 @@ fn the_file_is_the_one_named_else_the_one_in_the_environment_else_the_only_one_w
     assert_eq!(both.out, "2\n");
     let empty = ran(store.bare(&["get", "a"]).env("CFGWAL_FILE", "").output());
     assert_eq!(empty.code, 2);
+}
+
+#[test]
+fn a_file_in_the_place_of_a_path_or_a_verb_is_told_where_it_goes() {
+    let store = Store::with("{}");
+    let told = "tip: the config file is named with -f: -f settings.json";
+    for args in
+        [&["set", "settings.json", "a.b", "1"][..], &["get", "settings.json", "a"], &["settings.json", "get", "a"]]
+    {
+        let ran = ran(store.bare(args).output());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+    }
+    let new = ran(store.bare(&["set", "new.toml", "a.b", "1"]).output());
+    assert!(new.err.contains("-f new.toml"), "one that is to be made, too: {}", new.err);
+    let named = ran(store.bare(&["-f", "settings.json", "set", "settings.json", "a", "1"]).output());
+    assert!(named.code == 2 && !named.err.contains("tip:"), "who named it knows how: {}", named.err);
+    store.ok(&["init"]);
+    let bare = ran(store.bare(&["get", "settings.json"]).output());
+    let expected = "cfgwal: settings.json has nothing at settings.json; to name the file: -f settings.json\n";
+    assert_eq!((bare.code, bare.err.as_str()), (1, expected));
+}
+
+#[test]
+fn usage_shows_where_the_file_goes_whether_or_not_the_environment_names_one() {
+    let store = Store::empty();
+    for args in [&["set", "a"][..], &["set", "a", "1", "2"], &["set", "--help"]] {
+        for ran in [store.run(args), ran(store.bare(args).output())] {
+            let text = ran.out + &ran.err;
+            assert!(text.contains("Usage: cfgwal [-f FILE] set [OPTIONS] <PATH> <VALUE>\n"), "{args:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn who_types_the_verb_of_another_program_is_told_ours() {
+    let store = Store::empty();
+    for (theirs, ours) in [("rm", "unset"), ("remove", "unset"), ("append", "push"), ("mv", "move"), ("sett", "set")] {
+        let ran = store.run(&[theirs, "a"]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("tip: ") && ran.err.contains(&format!("'{ours}'")), "{theirs}: {}", ran.err);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Directories and files that may not be written, or not even read: the message says what and where, and nothing changes.
 
 use crate::support::sandbox::{Mode, Mount, Somebody, is_root, skipped};
-use crate::support::{Ran, Store};
+use crate::support::{Ran, Store, ran};
 
 /// Gives the store to somebody whom permissions stop, or says why not.
 fn somebody(test: &str, store: &Store) -> Option<Somebody> {
@@ -25,6 +25,17 @@ fn a_read_only_directory_takes_no_journal_and_stays_as_it_is() {
     let ran = somebody.runs(&store, &["get", "a"]);
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "1\n", ""), "readers need no journal");
     assert_eq!(store.everything(), before);
+}
+
+#[test]
+fn a_working_directory_that_was_removed_takes_no_edit_and_nobody_tries_for_ever() {
+    let store = Store::empty();
+    let script = "mkdir gone && cd gone && rmdir ../gone && exec timeout 20 \"$0\" -f settings.json set a 1";
+    let mut shell = std::process::Command::new("sh");
+    let ran = ran(shell.args(["-c", script, env!("CARGO_BIN_EXE_cfgwal")]).current_dir(store.dir()).output());
+    assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{ran:?}");
+    assert!(ran.err.starts_with("cfgwal: the edit was not applied: cannot create settings.json.cfgwal"), "{ran:?}");
+    assert!(store.everything().is_empty());
 }
 
 #[test]

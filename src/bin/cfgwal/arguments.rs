@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use crate::exit;
 use crate::failure::Failure;
 use crate::terminal::fail;
-use crate::{batch, compact, dump, edits, get, init, log, ls, recover, status, verify};
+use crate::{batch, compact, dump, edits, get, init, log, ls, recover, slips, status, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +27,7 @@ Paths: server.port, args[0], a.\"b.c\", list[-] for the end of an array, or /ser
 
 /// Edit config files through a write-ahead log: durable, all or nothing, shared by many programs
 #[derive(Debug, Parser)]
-#[command(name = "cfgwal", version, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
+#[command(name = "cfgwal", version, override_usage = "cfgwal [-f FILE] [OPTIONS] <COMMAND>", after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE))]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -142,7 +142,11 @@ pub fn read(arguments: Vec<OsString>) -> Result<Cli, u8> {
 fn read_with_all_verbs(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command().color(colour(arguments));
     command.build();
-    let matches = command.try_get_matches_from_mut(arguments)?;
+    let mut command = slips::with_file_in_usage(command);
+    let matches = command.try_get_matches_from_mut(arguments).map_err(|mut error| {
+        slips::explain(&mut error, arguments);
+        error
+    })?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 

@@ -64,7 +64,8 @@ Answers:
   {"ok":false,"error":{"code":"refused","exit":8,"message":"..."}}
 
 Example:
-  printf '%s\n' '{"op":"set","path":"a","value":1}' '{"op":"get","path":"a"}' | cfgwal -f settings.json batch"#)]
+  printf '%s\n' '{"op":"set","path":"a","value":1}' '{"op":"get","path":"a"}' |
+    cfgwal -f settings.json batch"#)]
 pub struct Batch {
     /// Answer as if, end with a line that has the diff of the file, and write nothing
     #[arg(long)]

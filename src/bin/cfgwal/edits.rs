@@ -98,6 +98,10 @@ impl Merge {
         let patch = if self.patch == "-" { standard_input()? } else { self.patch };
         let value = arguments::json(&patch)
             .map_err(|invalid| Failure::Usage(format!("the patch does not parse as JSON: {invalid}")))?;
+        if path.is_empty() && value.as_object().is_none() {
+            let why = "the path is left out, and the patch would take the place of all of the config; name a key, or give an object";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         self.apply.run(Op::Merge { path, value }, context, out)
     }
 }

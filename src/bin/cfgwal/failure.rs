@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use cfgwal::{Damage, Error, Path, Refusal, Value};
 
 use crate::exit::Exit;
+use crate::slips;
 
 /// What stops a command.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// There is no value at this path.
-    #[error("{} has nothing at {}", file.display(), name(path))]
+    #[error("{} has nothing at {}{}", file.display(), name(path), slips::instead_of(path))]
     NotThere {
         /// The config file.
         file: PathBuf,

@@ -17,6 +17,7 @@ mod ls;
 mod progress;
 mod reading;
 mod recover;
+mod slips;
 mod status;
 mod terminal;
 mod verify;
