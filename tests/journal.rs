@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
-use cfgwal::{FileStatus, Journal, Materialise, Op, Transaction, View};
+use cfgwal::{Error, FileStatus, Journal, Materialise, Op, Transaction, View};
 
 fn dir(name: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -183,4 +185,82 @@ fn a_watermark_that_is_older_than_its_log_makes_nobody_forget_an_edit() {
         assert_eq!((ack.revision, &*ack.results), (made + 1, &[Some((made + 1).into())][..]), "round {round}");
         assert!(cfgwal::verify(&file).unwrap().unwrap().is_clean(), "round {round}");
     }
+}
+
+#[test]
+fn a_copy_made_beside_a_writer_has_every_edit_from_before_it_or_is_called_damaged() {
+    let home = dir("copied_beside");
+    let file = home.join("settings.json");
+    let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let journal = Journal::open(&file).unwrap();
+            for n in 1.. {
+                journal.append(Op::set("n", n)).unwrap();
+                acknowledged.store(n, SeqCst);
+                if n % 97 == 0 {
+                    journal.compact().unwrap();
+                }
+                if stop.load(SeqCst) {
+                    return;
+                }
+            }
+        });
+        let looked = std::panic::catch_unwind(|| look_at_copies(&home, &acknowledged));
+        stop.store(true, SeqCst);
+        assert!(looked.unwrap() > 0, "no copy could be opened");
+    });
+}
+
+/// How many copies could be opened.
+fn look_at_copies(home: &Path, acknowledged: &AtomicU64) -> usize {
+    let mut fine = 0;
+    while acknowledged.load(SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        let before = acknowledged.load(SeqCst);
+        let copy = copy_of_journal(home);
+        let after = acknowledged.load(SeqCst) + 1;
+        let options = || Journal::options().materialise(Materialise::Manual);
+        let (journal, shown) = match options().open(&copy) {
+            Ok(journal) => {
+                let shown = journal.get::<u64>("n").unwrap().unwrap();
+                (journal, shown)
+            }
+            Err(Error::Damaged(_)) => continue,
+            // A compaction took a file away while it was copied.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => panic!("{error}"),
+        };
+        assert!((before..=after).contains(&shown), "{shown} of {before} to {after}");
+        journal.append(Op::set("own", 1)).unwrap();
+        drop(journal);
+        // As after a reboot.
+        let page = copy.with_file_name("settings.json.cfgwal").join("watermark");
+        let mut bytes = std::fs::read(&page).unwrap();
+        bytes[8] ^= 1;
+        std::fs::write(&page, bytes).unwrap();
+        let again = options().open(&copy).unwrap();
+        // What was being written when it was copied may be there or not.
+        let (n, own) = (again.get::<u64>("n").unwrap().unwrap(), again.get::<u64>("own").unwrap());
+        assert!((shown..=after).contains(&n) && own == Some(1), "{n} after {shown}, {own:?}");
+        fine += 1;
+    }
+    fine
+}
+
+/// Copied file by file, in the order in which they are listed; the config file in the copy.
+fn copy_of_journal(home: &Path) -> PathBuf {
+    let (from, copy) = (home.join("settings.json.cfgwal"), home.join("copy"));
+    let _ = std::fs::remove_dir_all(&copy);
+    let to = copy.join("settings.json.cfgwal");
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        // What goes meanwhile is not copied.
+        let _ = std::fs::copy(entry.path(), to.join(entry.file_name()));
+    }
+    copy.join("settings.json")
 }

@@ -154,7 +154,7 @@ fn room_that_a_killed_writer_made_is_synced_before_frames_go_there() {
                 return;
             }
             let durable = acknowledged.load(Ordering::SeqCst);
-            for image in watched.random_images(&Limits::default(), seen.number).take(40) {
+            for image in watched.random_images(&Limits::default(), seen.number).take(24) {
                 let what = format!(
                     "{is_first_small}, killed at call {nth}, before call {} ({:?}), state {}",
                     seen.number,

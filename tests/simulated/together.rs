@@ -260,3 +260,32 @@ fn a_waker_that_panics_keeps_no_other_task_asleep() {
     assert_eq!(ack.expect("what others do when they are woken is nothing to who writes").revision, 6);
     assert_eq!(woken.load(SeqCst), 2);
 }
+
+#[test]
+fn a_panic_in_the_background_leaves_no_submitted_edit_waiting() {
+    let disk = Disk::new();
+    let process = disk.process();
+    let options = Journal::options().materialise(Materialise::After(Duration::ZERO));
+    let journal = options.seat(process.seat()).open(FILE).unwrap();
+    let (reached, at_work) = mpsc::channel();
+    let (go_on, is_submitted) = mpsc::channel::<()>();
+    process.observe(move |seen| {
+        let is_keeper = std::thread::current().name() == Some("cfgwal");
+        if is_keeper && seen.path.ends_with("settings.json") && reached.send(()).is_ok() && is_submitted.recv().is_ok()
+        {
+            panic!("a bug in what writes the file");
+        }
+    });
+    // The second edit of a program has the background thread write the file.
+    (1..3).for_each(|n| drop(journal.append(Op::set("n", n)).unwrap()));
+    at_work.recv_timeout(HANGS).unwrap();
+    let (tell, told) = mpsc::channel();
+    let waker = Does::waker(move || tell.send(()).unwrap());
+    let mut submitted = journal.submit(Op::set("n", 3)).unwrap();
+    assert!(Pin::new(&mut submitted).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(at_work);
+    go_on.send(()).unwrap();
+    drop(go_on);
+    told.recv_timeout(HANGS).expect("somebody makes the edit and tells of it");
+    assert_eq!(journal.get::<u64>("n").unwrap(), Some(3));
+}
