@@ -92,13 +92,23 @@ struct Tail {
     kept: Version,
     /// Where what was read or written ends.
     end: segment::Cursor,
+    /// Once this process has read the log to its end the page keeps up with it. Before, the page may be older than the log:
+    /// it lay on a disk that was pulled out while the system ran on, or was copied while others wrote.
+    is_read: bool,
     /// Empty: room for the frames of the next append.
     buffer: Vec<u8>,
 }
 
 impl Tail {
     fn new(segment: Arc<Segment>, version: Version) -> Tail {
-        Tail { segment, end: version.cursor, kept: version.clone(), applied: version, buffer: Vec::new() }
+        Tail {
+            segment,
+            end: version.cursor,
+            kept: version.clone(),
+            applied: version,
+            is_read: false,
+            buffer: Vec::new(),
+        }
     }
 }
 
@@ -141,7 +151,8 @@ impl Log {
         };
         let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
         let beside = look_beside(&*storage, dir, &locks, &boot)?;
-        let settled = matches!(beside.0.standing, Standing::ThisBoot(_)) && beside.1.damage.is_none();
+        let is_overlooked = beside.1.is_overlooked;
+        let settled = matches!(beside.0.standing, Standing::ThisBoot(_)) && beside.1.damage.is_none() && !is_overlooked;
         let plan = if settled { beside.1 } else { recover_alone(&*storage, dir, &locks, &boot, lock_timeout)? };
         if !beside.0.leftovers.is_empty()
             && let Err(error) = sweep(&*storage, &locks)
@@ -158,7 +169,7 @@ impl Log {
         let anew = || durable_now(&*storage, dir, &locks, &boot);
         let (version, segment) = open_last(&*storage, dir, plan.version, anew)?;
         let segment = Arc::new(segment);
-        Ok(Log {
+        let log = Log {
             dir: dir.to_owned(),
             store,
             boot,
@@ -177,7 +188,20 @@ impl Log {
             latched: AtomicBool::new(false),
             storage,
             locks,
-        })
+        };
+        if is_overlooked {
+            log.vouch_for_all()?;
+        }
+        Ok(log)
+    }
+
+    /// See to it that the watermark knows of all that there is, and that this is durable.
+    fn vouch_for_all(&self) -> Result<(), Error> {
+        let mut tail = self.tail();
+        let guard = self.locks.append(self.lock_timeout)?;
+        self.catch_up(&mut tail, &guard)?;
+        drop((guard, tail));
+        self.sync_all()
     }
 
     /// Look at the newest durable version. Nothing that threads share is written when there is nothing new.
@@ -475,7 +499,8 @@ pub(crate) fn look_beside(
     boot: &[u8; 16],
 ) -> Result<(Evidence, LogPlan), Error> {
     let standing = || standing(locks, boot, None);
-    let evidence = recovery::gather(storage, dir, standing, false, &|| ())?;
+    let mut evidence = recovery::gather(storage, dir, standing, false, &|| ())?;
+    evidence.end = locks.watermark.settled_tail();
     let plan = recovery::plan(&evidence, Look::Beside)?;
     // The page of another store says nothing about this one.
     if let Standing::ThisBoot(_) = evidence.standing

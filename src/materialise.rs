@@ -17,7 +17,7 @@ use crate::frame::FrameKind;
 use crate::limits::RECORD_MAX;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Entry, Log, Request, Want};
-use crate::note::{Note, TextHash, hash_text};
+use crate::note::{Note, TextHash, hash_text, hex};
 use crate::op::{Base, Origin, OriginKind, Transaction};
 use crate::path::Path;
 use crate::planted::{Bug, planted};
@@ -412,6 +412,7 @@ impl Materialiser<'_> {
         match self.log.storage.rename(&from, to, Rename::Keep) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                drop(side);
                 self.settle(&*self.log.published()?, None)?;
                 return Ok(Outcome::Again);
             }
@@ -440,7 +441,10 @@ impl Materialiser<'_> {
         }
         let path = self.beside(name);
         let displaced = match self.log.storage.stat(&path) {
-            Ok(found) if found.kind == Kind::File => Some(self.settle_side(version, &path, name)?),
+            Ok(found) if found.kind == Kind::File => match self.settle_side(version, &path, name)? {
+                None => return Ok(Some(Behind::InUse)),
+                displaced => displaced,
+            },
             Ok(_) => {
                 // A link or the like was in the file's place: it goes back there.
                 let ours = self.config.read()?.map(|text| text.bytes).unwrap_or_default();
@@ -591,8 +595,4 @@ pub(crate) fn with_hand_edit(
     }
     let (at, theirs) = reconcile::began_with(&bases, &theirs);
     Ok(Some(State::merge3(&bases[at], &version.state, &theirs).0))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

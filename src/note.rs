@@ -19,6 +19,11 @@ pub(crate) fn hash_text(store: &[u8; 16], text: &[u8]) -> TextHash {
     hasher.end()
 }
 
+/// As a hash is written in the name of a file.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Hashes a text that comes in pieces.
 pub(crate) struct TextHasher(SipHasher24);
 

@@ -57,6 +57,8 @@ bugs! {
     RefusedEarly,
     /// An edit that changes nothing is answered before what it was judged on is durable.
     UnchangedEarly,
+    /// Frames go where a killed writer made room and did not sync it.
+    RoomNotSynced,
     /// Readers are shown what is not durable yet.
     ReadersAhead,
     /// A segment gets its name before its content is written.

@@ -66,6 +66,9 @@ pub(crate) struct SegmentFound {
 pub(crate) struct Evidence {
     pub dir: PathBuf,
     pub standing: Standing,
+    /// Where the watermark of this boot says that the log ends, asked after all else was read. If there is more, the page is
+    /// older than the log: it lay on a disk that was pulled out while the system ran on, or was copied while others wrote.
+    pub end: Option<Reached>,
     /// Newest first, by the revision in their names.
     pub snapshots: Vec<(u64, Result<Snapshot, SnapshotFault>, u64)>,
     /// Oldest first.
@@ -181,6 +184,8 @@ pub(crate) struct LogPlan {
     pub repeat: Vec<Repeat>,
     /// Where the last segment is durable to.
     pub durable: Cursor,
+    /// The watermark does not know of all that there is.
+    pub is_overlooked: bool,
     /// The number of the last segment, whether or not it could be read.
     pub last_segment: u64,
     /// The highest sequence and revision that any header or frame, good or stranded, speaks of; after damage, that there
@@ -219,6 +224,7 @@ pub(crate) fn empty_plan() -> LogPlan {
     let version = empty_version();
     LogPlan {
         durable: version.cursor,
+        is_overlooked: false,
         version,
         store: [0; 16],
         snapshot: None,
@@ -346,6 +352,7 @@ impl<'a> Replay<'a> {
         }
         let plan = LogPlan {
             durable: version.cursor,
+            is_overlooked: false,
             snapshot: base.map(|(snapshot, len)| (snapshot.header.revision, len)),
             version,
             store: store.unwrap_or_default(),
@@ -428,19 +435,26 @@ impl<'a> Replay<'a> {
     ) -> bool {
         let seed = Seed::new(&header.salt);
         // A reader beside writers stops at what the watermark vouches for: what follows may be half written.
-        let until = match (self.look, self.evidence.standing) {
-            (Look::Beside | Look::Noted, Standing::ThisBoot(reached)) => reached.sequence,
+        let mut until = match (self.look, self.evidence.standing) {
+            (Look::Beside | Look::Noted, Standing::ThisBoot(reached)) if !self.is_overlooked(0) => reached.sequence,
             _ => u64::MAX,
         };
         let end = match successor {
-            Some(Ok(first)) => until.min(first - 1),
-            _ => until,
+            Some(Ok(first)) => first - 1,
+            _ => u64::MAX,
         };
         let fault = loop {
-            if self.plan.version.revision() >= self.last_revision {
+            let version = &self.plan.version;
+            if version.revision() >= self.last_revision {
                 return false;
             }
-            if self.plan.version.sequence() >= end {
+            if version.sequence() >= until && successor.is_none() {
+                let rest = found.bytes.get(version.cursor.offset as usize..).unwrap_or_default();
+                if self.is_overlooked(later_frames(&rest[..used(rest)], &seed).sequence) {
+                    until = u64::MAX;
+                }
+            }
+            if self.plan.version.sequence() >= end.min(until) {
                 break None;
             }
             if let Err(fault) = self.replay_frame(&found.bytes, &seed) {
@@ -478,6 +492,14 @@ impl<'a> Replay<'a> {
             Verdict::Damaged => self.damaged(path, cursor.offset, DamageKind::Record(fault)),
         }
         false
+    }
+
+    /// Whether a frame with this sequence in the last segment lies beyond what the watermark knows of.
+    fn is_overlooked(&mut self, sequence: u64) -> bool {
+        let here = Reached::new(self.plan.last_segment, sequence);
+        let is_beyond = self.evidence.end.is_some_and(|end| here > end);
+        self.plan.is_overlooked |= is_beyond;
+        is_beyond
     }
 
     /// Whether what comes next is a note, whole and in its place.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::frame::{Fault, Frame, FrameKind};
-use crate::note::{Note, TextHash};
+use crate::note::{Note, TextHash, hex};
 use crate::op::codec::PlainSet;
 use crate::op::{Op, Refusal, Transaction};
 use crate::segment::Cursor;
@@ -32,6 +32,13 @@ pub(crate) struct Remembered {
 pub(crate) struct KnownText {
     pub hash: TextHash,
     pub stands_for: StandsFor,
+}
+
+impl KnownText {
+    /// Whether this is the text for which a file beside the config file got its name.
+    pub(crate) fn is_named_by(&self, name: &str) -> bool {
+        name.contains(&hex(&self.hash))
+    }
 }
 
 /// The state that a text of the config file parses to.
@@ -215,12 +222,14 @@ impl Version {
                 }
             }
             Note::Settled { text } => {
-                let created = self.showing.take().is_some_and(|showing| showing.how == How::Create);
-                match text.and_then(|hash| self.known(&hash).cloned()) {
-                    Some(known) => self.texts = Arc::new([known]),
-                    // It never came to be.
-                    None if created => self.texts = Arc::new([]),
-                    None => {}
+                let created = self.showing.take().filter(|showing| showing.how == How::Create);
+                match (text.and_then(|hash| self.known(&hash).cloned()), created) {
+                    (Some(known), _) => self.texts = Arc::new([known]),
+                    // It never came to be. What was there before it may come back.
+                    (None, Some(Showing { name, .. })) => {
+                        self.texts = self.texts.iter().filter(|text| !text.is_named_by(&name)).cloned().collect();
+                    }
+                    (None, None) => {}
                 }
             }
         }

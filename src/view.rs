@@ -358,6 +358,10 @@ pub(crate) fn look(
     let mut holder = None;
     let mut of_store = None;
     let standing = watermark::peek(storage, dir, &boot)?;
+    let end = || match watermark::peek(storage, dir, &boot) {
+        Ok(Peek::ThisBoot { end, .. }) => Some(end),
+        _ => None,
+    };
     let peek = || match watermark::peek(storage, dir, &boot) {
         Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
         Ok(Peek::OtherBoot) => Standing::OtherBoot,
@@ -368,6 +372,7 @@ pub(crate) fn look(
         // Somebody has begun to work with the journal meanwhile: what was read may hold what is not durable.
         evidence = recovery::gather(storage, dir, peek, every_byte, opened)?;
     }
+    evidence.end = end().zip(end()).and_then(|(end, later)| end.confirmed(later));
     if let Peek::ThisBoot { store, holder: found, .. } = standing {
         (of_store, holder) = (Some(store), found);
     }

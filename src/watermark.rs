@@ -45,8 +45,8 @@ const HOLDER_WORDS: usize = 16;
 const SEQUENCE_BITS: u32 = 44;
 const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
 
-/// A segment and a sequence in it: what a sync vouched for, or where the log ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A segment and a sequence in it: what a sync vouched for, or where the log ends. In the order of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reached {
     /// The segment's number, as many low bits as the word holds.
     segment: u64,
@@ -200,6 +200,12 @@ impl Watermark {
     /// Where the log ends: whoever syncs reads it before and vouches for that much.
     pub(crate) fn tail(&self) -> Reached {
         Reached::from_word(self.word(TAIL).load(SeqCst))
+    }
+
+    /// Where the log ends, unless somebody is appending. Of what was seen of the log before this is asked nothing can lie
+    /// beyond, but on a page that is older than the log.
+    pub(crate) fn settled_tail(&self) -> Option<Reached> {
+        (self.word(UNSETTLED).load(SeqCst) == 0).then(|| self.tail())
     }
 
     /// Tell where the log ends. Only under the append lock, after the write.
@@ -372,6 +378,13 @@ pub(crate) enum Peek {
 pub(crate) struct End {
     tail: Reached,
     is_settled: bool,
+}
+
+impl End {
+    /// Where the log ends, if a later look found the same: see [`Watermark::settled_tail`].
+    pub(crate) fn confirmed(self, later: End) -> Option<Reached> {
+        (self == later && self.is_settled).then_some(self.tail)
+    }
 }
 
 fn text_of(words: impl Iterator<Item = u64>) -> String {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use cfgwal::{FileStatus, Journal, Op, Transaction};
+use cfgwal::{FileStatus, Journal, Materialise, Op, Transaction, View};
 
 fn dir(name: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -154,5 +154,33 @@ fn thousands_of_edits_in_flight_are_all_applied_in_their_order() {
             let n = round * 3000 + count;
             assert_eq!((ack.revision, &*ack.results), (n, &[Some(n.into())][..]));
         }
+    }
+}
+
+/// What a disk has that was pulled out while the system ran on, and a copy that was made beside writers: a page that was
+/// written before the last edits were.
+#[test]
+fn a_watermark_that_is_older_than_its_log_makes_nobody_forget_an_edit() {
+    let file = dir("older_watermark").join("settings.json");
+    let page = file.with_file_name("settings.json.cfgwal").join("watermark");
+    let options = || Journal::options().materialise(Materialise::Manual);
+    for round in 1..9_u64 {
+        let journal = options().open(&file).unwrap();
+        journal.append(Op::increment("n", 1)).unwrap();
+        let older = std::fs::read(&page).unwrap();
+        (0..round).for_each(|_| drop(journal.append(Op::increment("n", 1)).unwrap()));
+        if round % 4 == 0 {
+            journal.compact().unwrap();
+        }
+        let made = journal.snapshot().unwrap().revision();
+        journal.close().unwrap();
+        std::fs::write(&page, older).unwrap();
+        if round % 2 == 0 {
+            assert_eq!(View::open(&file).unwrap().revision(), made, "round {round}: who only looks");
+            assert_eq!(options().open(&file).unwrap().snapshot().unwrap().revision(), made, "round {round}: who opens");
+        }
+        let ack = options().open(&file).unwrap().append(Op::increment("n", 1)).unwrap();
+        assert_eq!((ack.revision, &*ack.results), (made + 1, &[Some((made + 1).into())][..]), "round {round}");
+        assert!(cfgwal::verify(&file).unwrap().unwrap().is_clean(), "round {round}");
     }
 }

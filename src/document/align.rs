@@ -1,9 +1,12 @@
 //! Which of the old items are which of the new ones, and which of them can stay where they are.
 
-#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
-use std::collections::HashMap;
 #[cfg(any(feature = "json", feature = "toml"))]
 use std::{borrow::Cow, collections::HashSet};
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 #[cfg(any(feature = "json", feature = "toml"))]
 use crate::value::Map;
@@ -41,21 +44,24 @@ pub(super) fn in_order_of<'m, 'o>(old: impl Iterator<Item = Cow<'o, str>>, map: 
 pub(super) enum Slot {
     /// The old element of this number stays where it is, and is to become the new one of that.
     Kept(usize, usize),
+    /// The old element of this number comes here from another place, and is to become the new one of that.
+    Moved(usize, usize),
     /// The new element of this number goes here.
     New(usize),
 }
 
 /// Elements have no names, so which one is which is a guess: those alike at both ends are the same
-/// ones, and so are those that occur once before and once after; what lies between is taken one by one.
+/// ones, and so are those that occur once before and once after, and those that have something in common
+/// with nothing else; what lies between is taken one by one.
 ///
-/// `same` compares an old element with a new one; `old_text` and `new_text` give texts that are equal if the elements are.
+/// `same` compares an old element with a new one; `text` is the same for values that are.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 pub(super) fn align(
     old: usize,
     wanted: &[&Value],
     same: impl Fn(usize, &Value) -> bool,
-    old_text: impl Fn(usize) -> String,
-    new_text: impl Fn(&Value) -> String,
+    old_value: impl Fn(usize) -> Value,
+    text: impl Fn(&Value) -> String,
 ) -> Vec<Slot> {
     let new = wanted.len();
     let both = old.min(new);
@@ -63,34 +69,174 @@ pub(super) fn align(
     let last = (1..=both - first).take_while(|&back| same(old - back, wanted[new - back])).count();
 
     let mut slots: Vec<Slot> = (0..first).map(|at| Slot::Kept(at, at)).collect();
-    let (mut old_at, mut new_at) = (first, first);
-    let old_texts: Vec<String>;
-    let new_texts: Vec<String>;
-    // With nothing on one side there is nothing to align, and with one on each there is no choice.
     let (old_count, new_count) = (old - last - first, new - last - first);
+    // With nothing on one side there is nothing to align, and with one on each there is no choice.
     if old_count == 0 || new_count == 0 || old_count.max(new_count) == 1 {
-        (old_texts, new_texts) = (Vec::new(), Vec::new());
+        let paired = old_count.min(new_count);
+        slots.extend((first..first + paired).map(|at| Slot::Kept(at, at)));
+        slots.extend((first + paired..new - last).map(Slot::New));
     } else {
-        old_texts = (first..old - last).map(old_text).collect();
-        new_texts = wanted[first..new - last].iter().map(|value| new_text(value)).collect();
-    }
-    let anchors = anchors(&old_texts, &new_texts).into_iter().map(|(a, b)| (a + first, b + first));
-    for (old_end, new_end) in anchors.chain([(old - last, new - last)]) {
-        let paired = (old_end - old_at).min(new_end - new_at);
-        slots.extend((0..paired).map(|step| Slot::Kept(old_at + step, new_at + step)));
-        slots.extend((new_at + paired..new_end).map(Slot::New));
-        if old_end < old - last {
-            slots.push(Slot::Kept(old_end, new_end));
-        }
-        (old_at, new_at) = (old_end + 1, new_end + 1);
+        let old_values: Vec<Value> = (first..old - last).map(old_value).collect();
+        let between = align_between(&old_values, &wanted[first..new - last], text);
+        slots.extend(between.into_iter().map(|slot| match slot {
+            Slot::Kept(old, new) => Slot::Kept(first + old, first + new),
+            Slot::Moved(old, new) => Slot::Moved(first + old, first + new),
+            Slot::New(new) => Slot::New(first + new),
+        }));
     }
     slots.extend((1..=last).rev().map(|back| Slot::Kept(old - back, new - back)));
     slots
 }
 
-/// The pairs of equal texts that each side has once, as many as stand in the same order on both.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
-fn anchors(old: &[String], new: &[String]) -> Vec<(usize, usize)> {
+fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String) -> Vec<Slot> {
+    let old_texts: Vec<String> = old.iter().map(&text).collect();
+    let new_texts: Vec<String> = new.iter().map(|value| text(value)).collect();
+    let mut found = equals(&old_texts, &new_texts);
+    add_similar(old, new, &mut found, |shared, of| 2 * shared >= of);
+    let stays = longest_rise(&found);
+    let mut free = vec![true; old.len()];
+    found.iter().flatten().for_each(|&at| free[at] = false);
+
+    let mut slots = Vec::with_capacity(new.len());
+    let (mut old_at, mut new_at) = (0, 0);
+    for at in 0..=new.len() {
+        let end = (at == new.len()).then_some(old.len());
+        let Some(stay) = end.or_else(|| found[at].filter(|_| stays[at])) else { continue };
+        let mut left = old_at..stay;
+        for new in new_at..at {
+            slots.push(match found[new] {
+                Some(moved) => Slot::Moved(moved, new),
+                None => left.find(|&old| free[old]).map_or(Slot::New(new), |old| {
+                    free[old] = false;
+                    Slot::Kept(old, new)
+                }),
+            });
+        }
+        if at < new.len() {
+            slots.push(Slot::Kept(stay, at));
+        }
+        (old_at, new_at) = (stay + 1, at + 1);
+    }
+    // What is gone from one place and new at another was moved.
+    let mut gone: HashMap<&str, Vec<usize>> = HashMap::new();
+    (0..old.len()).rev().filter(|&at| free[at]).for_each(|at| gone.entry(&old_texts[at]).or_default().push(at));
+    if !gone.is_empty() {
+        for slot in &mut slots {
+            if let Slot::New(new) = *slot
+                && let Some(old) = gone.get_mut(new_texts[new].as_str()).and_then(Vec::pop)
+            {
+                *slot = Slot::Moved(old, new);
+            }
+        }
+    }
+    slots
+}
+
+/// Which of the old things that lost their names are which of the new ones, by their numbers: the same, or the same for the
+/// greater part. Only what has something in it is looked at; a scalar is like many others.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+pub(super) fn renamed<'v>(
+    old: impl Iterator<Item = (usize, Value)>,
+    new: impl Iterator<Item = (usize, &'v Value)>,
+    text: impl Fn(&Value) -> String,
+) -> Vec<(usize, usize)> {
+    let is_filled = |value: &Value| match value {
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    };
+    let (new_at, new): (Vec<usize>, Vec<&Value>) = new.filter(|(_, value)| is_filled(value)).unzip();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let (old_at, old): (Vec<usize>, Vec<Value>) = old.filter(|(_, value)| is_filled(value)).unzip();
+    let old_texts: Vec<String> = old.iter().map(&text).collect();
+    let new_texts: Vec<String> = new.iter().map(|value| text(value)).collect();
+    let mut found = equals(&old_texts, &new_texts);
+    add_similar(&old, &new, &mut found, |shared, of| 2 * shared > of);
+    found.iter().zip(new_at).filter_map(|(old, new)| Some((old_at[(*old)?], new))).collect()
+}
+
+/// Finds those among the rest that have marks in common which no others have: enough of those of the old one, and more than
+/// with what stands at the same place.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn add_similar(old: &[Value], new: &[&Value], found: &mut [Option<usize>], is_enough: impl Fn(usize, usize) -> bool) {
+    let mut free = vec![true; old.len()];
+    found.iter().flatten().for_each(|&at| free[at] = false);
+    let marks_if = |is_free: bool, value: &Value| if is_free { marks(value) } else { Vec::new() };
+    let old_marks: Vec<Vec<u64>> = old.iter().zip(&free).map(|(value, free)| marks_if(*free, value)).collect();
+    let new_marks: Vec<Vec<u64>> = new.iter().zip(&*found).map(|(value, at)| marks_if(at.is_none(), value)).collect();
+    let owners = owners(&old_marks, &new_marks);
+
+    // Which new one has the most in common with each old one, and how much.
+    let mut claims: Vec<Option<(usize, usize)>> = vec![None; old.len()];
+    for (at, marks) in new_marks.iter().enumerate() {
+        let mut votes: HashMap<usize, usize> = HashMap::new();
+        marks.iter().filter_map(|mark| owners.get(mark)).for_each(|&owner| *votes.entry(owner).or_default() += 1);
+        let Some(&most) = votes.values().max() else { continue };
+        let best = votes.into_iter().filter(|(_, count)| *count == most).map(|(owner, _)| owner).min();
+        let here = old_marks.get(at).map_or(0, |here| in_common(here, marks));
+        let shared = best.map_or(0, |best| in_common(&old_marks[best], marks));
+        let (chosen, shared) = if here >= shared { (Some(at), here) } else { (best, shared) };
+        let Some(chosen) = chosen else { continue };
+        if is_enough(shared, old_marks[chosen].len()) && claims[chosen].is_none_or(|(_, others)| shared > others) {
+            claims[chosen] = Some((at, shared));
+        }
+    }
+    for (old, claim) in claims.into_iter().enumerate() {
+        if let Some((new, _)) = claim {
+            found[new] = Some(old);
+        }
+    }
+}
+
+/// By what an element could be known again after a change, in order: the entries of an object, the elements of an array, the
+/// words of a string. Hashed, since to take one for another costs no more than a wrong guess.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn marks(value: &Value) -> Vec<u64> {
+    fn mark(of: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        of.hash(&mut hasher);
+        hasher.finish()
+    }
+    let mut marks: Vec<u64> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| mark(('{', key, value.to_string()))).collect(),
+        Value::Array(list) => list.iter().map(|value| mark(('[', value.to_string()))).collect(),
+        Value::String(text) => {
+            let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            words.map(|word| mark(('"', word))).collect()
+        }
+        _ => Vec::new(),
+    };
+    marks.sort_unstable();
+    marks.dedup();
+    marks
+}
+
+/// The old elements with marks that one old and one new element have.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn owners(old: &[Vec<u64>], new: &[Vec<u64>]) -> HashMap<u64, usize> {
+    let mut new_counts: HashMap<u64, usize> = HashMap::new();
+    new.iter().flatten().for_each(|&mark| *new_counts.entry(mark).or_default() += 1);
+    let mut owners: HashMap<u64, Option<usize>> = HashMap::new();
+    for (at, marks) in old.iter().enumerate() {
+        for mark in marks.iter().filter(|mark| new_counts.get(mark) == Some(&1)) {
+            owners.entry(*mark).and_modify(|owner| *owner = None).or_insert(Some(at));
+        }
+    }
+    owners.into_iter().filter_map(|(mark, owner)| Some((mark, owner?))).collect()
+}
+
+/// How many of the new marks are among the old ones. Costs what the new ones do: many may be compared with the same old ones.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn in_common(old: &[u64], new: &[u64]) -> usize {
+    new.iter().filter(|mark| old.binary_search(mark).is_ok()).count()
+}
+
+/// For each of the new texts the place of the equal old one, where each side has it once.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn equals(old: &[String], new: &[String]) -> Vec<Option<usize>> {
     #[derive(Default)]
     struct Seen {
         old: usize,
@@ -110,9 +256,7 @@ fn anchors(old: &[String], new: &[String]) -> Vec<(usize, usize)> {
         Seen { old: 1, new: 1, at } => Some(at),
         _ => None,
     };
-    let found: Vec<Option<usize>> = new.iter().map(once).collect();
-    let stays = longest_rise(&found);
-    (0..found.len()).filter(|&at| stays[at]).filter_map(|at| Some((found[at]?, at))).collect()
+    new.iter().map(once).collect()
 }
 
 /// Which of the numbers belong to the longest rising subsequence: items that can stay where they are
@@ -145,6 +289,36 @@ pub(super) fn longest_rise(numbers: &[Option<usize>]) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+    #[test]
+    fn what_was_changed_is_known_again_by_what_it_has_for_itself() {
+        let aligned = |old: &[&str], new: &[&str]| -> String {
+            let value = |text: &&str| -> Value {
+                text.split(' ').map(|entry| (&entry[..1], entry[1..].parse::<u8>().unwrap_or(0))).collect()
+            };
+            let (old, new): (Vec<Value>, Vec<Value>) =
+                (old.iter().map(value).collect(), new.iter().map(value).collect());
+            let wanted: Vec<&Value> = new.iter().collect();
+            let same = |at: usize, value: &Value| old[at] == *value;
+            let slots = align(old.len(), &wanted, same, |at| old[at].clone(), Value::to_string);
+            let shown = slots.iter().map(|slot| match slot {
+                Slot::Kept(old, _) => format!("{old}"),
+                Slot::Moved(old, _) => format!("<{old}"),
+                Slot::New(_) => "+".to_owned(),
+            });
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        // Something new before two that were changed; one that was removed before them.
+        assert_eq!(aligned(&["n1 p1", "n2 p1"], &["n9 p1", "n1 p2", "n2 p2"]), "+ 0 1");
+        assert_eq!(aligned(&["n9 p1", "n1 p1", "n2 p1"], &["n1 p2", "n2 p3"]), "1 2");
+        // Moved and changed, moved as it was, exchanged.
+        assert_eq!(aligned(&["n1 p1", "n2 p1", "n3 p1"], &["n3 p4", "n1 p1", "n2 p1"]), "<2 0 1");
+        assert_eq!(aligned(&["n1 p1", "n2 p1", "n3 p1"], &["n3 p1", "n1 p3", "n2 p4"]), "<2 0 1");
+        // Changed where they are, also where one has got what another had.
+        assert_eq!(aligned(&["n1 p1", "n2 p2"], &["n1 p2", "n2 p1"]), "0 1");
+        assert_eq!(aligned(&["a1 b1", "a2 b2"], &["a5 b5", "a6 b6", "a7 b7"]), "0 1 +");
+    }
 
     #[test]
     fn the_longest_rise_stays() {

@@ -30,6 +30,7 @@ use crate::op::Op;
 use crate::path::Path;
 use crate::value::{Map, Number, Value};
 use scan::Scanned;
+use splice::Moving;
 
 /// How deep tables and arrays may nest. `toml_edit` reads no deeper, and so do others.
 const DEPTH_MAX: usize = 80;
@@ -47,8 +48,12 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
     if alike(&old, target) {
         return Ok(text.to_vec());
     }
-    let patched = edit::apply(body, 0..body.len(), splice::patch(&Scanned::new(body), map)?)?;
-    seal(bom, patched, |patched| Ok(alike(&read(patched)?, target)))
+    let scanned = Scanned::new(body);
+    let proven = |moving| {
+        let patched = edit::apply(body, 0..body.len(), splice::patch(&scanned, map, moving)?)?;
+        seal(bom, patched, |patched| Ok(alike(&read(patched)?, target)))
+    };
+    proven(Moving::AsTheyAre).or_else(|_| proven(Moving::Anew))
 }
 
 pub(super) fn render(value: &Value) -> Vec<u8> {

@@ -22,6 +22,7 @@ mod write;
 use super::{Invalid, Unpatchable, decode_any, edit, seal};
 use crate::limits;
 use crate::value::Value;
+use splice::Moving;
 use tree::Tree;
 
 pub(super) fn parse(text: &[u8]) -> Result<Value, Invalid> {
@@ -31,7 +32,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, Invalid> {
 
 pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     let (bom, body) = decode_any(text)?;
-    let value = Tree::parse(body)?.value();
+    let tree = Tree::parse(body)?;
+    let value = tree.value();
     check(target, 0)?;
     if value == *target {
         return Ok(text.to_vec());
@@ -40,14 +42,44 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
         let why = "a line ends in a carriage return alone, which readers do not agree about; save the file with other line ends";
         return Err(Unpatchable::Unwritable(why.to_owned()));
     }
-    let patched = match body.is_empty() || body.ends_with('\n') {
-        true => spliced(body, target)?,
-        false => patch_unended(body, &value, target)?,
+    // A text without a final line break gets one for as long as it is edited.
+    let line_break = match body.is_empty() || body.ends_with('\n') {
+        true => "",
+        false if body.contains("\r\n") => "\r\n",
+        false => "\n",
     };
-    seal(bom, patched, |patched| stands_for(patched, target)).map_err(|error| match error {
+    let ended = [body, line_break].concat();
+    let tree = if line_break.is_empty() { tree } else { end(&tree, &ended)? };
+    let proven = |moving| {
+        let mut patched = edit::apply(&ended, 0..ended.len(), splice::patch(&tree, target, moving)?)?;
+        let len = patched.strip_suffix(line_break).unwrap_or(&patched).len();
+        // What is last now may need it.
+        if len < patched.len() && stands_for(&patched[..len], target).is_ok_and(|same| same) {
+            patched.truncate(len);
+        }
+        seal(bom, patched, |patched| stands_for(patched, target))
+    };
+    // Not all text says the same at another place: an alias before its anchor, what ends in blank lines.
+    let all = proven(Moving::AsTheyAre);
+    let proven = all.or_else(|_| proven(Moving::IfUnshared)).or_else(|_| proven(Moving::Anew));
+    proven.map_err(|error| match error {
         Unpatchable::Unproven(_) => disagreement(body, &value).map_or(error, Unpatchable::Unwritable),
         error => error,
     })
+}
+
+/// `ended`, which is the tree's text and a line break.
+fn end<'e>(tree: &Tree<'_>, ended: &'e str) -> Result<Tree<'e>, Unpatchable> {
+    let value = tree.value();
+    let ends_in_scalar = tree.block_scalars.last() == Some(&tree.text.len());
+    let is_agreed = !ends_in_scalar || stands_for(tree.text, &value).is_ok_and(|same| same);
+    let tree = Tree::parse(ended)?;
+    if is_agreed && tree.value() == value {
+        return Ok(tree);
+    }
+    let why = "the last value is a block scalar without a final newline, and readers do not agree on whether it ends in \
+               one; end the file with a newline first";
+    Err(Unpatchable::Unwritable(why.to_owned()))
 }
 
 /// What readers do not agree about in this text, whatever becomes of it.
@@ -62,32 +94,6 @@ fn disagreement(body: &str, value: &Value) -> Option<String> {
             Some(format!("line {line}, column {column}: {why}; change that by hand"))
         }
     }
-}
-
-fn spliced(body: &str, target: &Value) -> Result<String, Unpatchable> {
-    let tree = Tree::parse(body)?;
-    edit::apply(body, 0..body.len(), splice::patch(&tree, target)?)
-}
-
-/// A text without a final line break gets one for as long as it is edited.
-fn patch_unended(body: &str, value: &Value, target: &Value) -> Result<String, Unpatchable> {
-    let line_break = if body.contains("\r\n") { "\r\n" } else { "\n" };
-    let ended = format!("{body}{line_break}");
-    let tree = Tree::parse(body)?;
-    if tree.block_scalars.last() == Some(&body.len()) && !stands_for(body, value).is_ok_and(|same| same)
-        || Tree::parse(&ended)?.value() != *value
-    {
-        let why = "the last value is a block scalar without a final newline, and readers do not agree on whether it ends in \
-                   one; end the file with a newline first";
-        return Err(Unpatchable::Unwritable(why.to_owned()));
-    }
-    let mut patched = spliced(&ended, target)?;
-    let len = patched.strip_suffix(line_break).unwrap_or(&patched).len();
-    // What is last now may need it.
-    if stands_for(&patched[..len], target).is_ok_and(|same| same) {
-        patched.truncate(len);
-    }
-    Ok(patched)
 }
 
 fn stands_for(text: &str, value: &Value) -> Result<bool, Invalid> {

@@ -1,6 +1,7 @@
 //! The background thread of an open journal: brings the config file up to date, compacts, and drives edits that were
 //! submitted and that nobody waits for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,13 @@ impl Signals {
         (state.dirty, state.submitted) = (false, false);
     }
 
+    /// What was begun came to nothing.
+    fn begin_again(&self, are_edits_waiting: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.dirty = false;
+        state.submitted |= are_edits_waiting;
+    }
+
     fn tell(&self, what: impl Fn(&mut State) -> &mut bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = !std::mem::replace(what(&mut state), true);
@@ -60,19 +68,17 @@ impl Signals {
     }
 }
 
-/// A keeper at work. If it ends by a panic, what it was told is news again, and calls for another keeper.
-struct Working<'a>(&'a Signals);
-
-impl Drop for Working<'_> {
-    fn drop(&mut self) {
-        self.0.forget();
+/// Work until told to stop. After a panic, which the thread's hook has reported, those whose edits wait are not left alone;
+/// the file waits for the next edit.
+pub(super) fn run(inner: &Arc<Inner>) {
+    while catch_unwind(AssertUnwindSafe(|| work(inner))).is_err() {
+        inner.signals.begin_again(inner.queue.len() > 0);
     }
+    inner.signals.forget();
 }
 
-/// Work until told to stop.
-pub(super) fn run(inner: &Arc<Inner>) {
+fn work(inner: &Arc<Inner>) {
     let signals = &inner.signals;
-    let _working = Working(signals);
     // When the file is due, if it is.
     let mut due: Option<Instant> = None;
     let mut cost = Duration::ZERO;

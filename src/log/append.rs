@@ -149,7 +149,7 @@ impl Log {
         let segment = tail.segment.clone();
         let offset = tail.end.offset;
         let end = offset + bytes.len() as u64;
-        if let Err(error) = self.make_room(&segment, end) {
+        if let Err(error) = self.make_room(&segment, end, guard) {
             // Its sync failed, or another process was killed or suspended inside its own: no fault of these edits.
             let poisoned = self.locks.watermark.is_poisoned(segment.header.number);
             return if poisoned { Ok(Written::Elsewhere) } else { Err(error) };
@@ -175,16 +175,21 @@ impl Log {
     }
 
     /// See to it that the segment has zeros on disk up to `end` and a frame header beyond.
-    fn make_room(&self, segment: &Segment, end: u64) -> Result<(), Error> {
+    fn make_room(&self, segment: &Segment, end: u64, guard: &AppendGuard<'_>) -> Result<(), Error> {
         let path = &segment.path;
         let needed = end + frame::HEADER_LEN as u64;
+        let room = segment.room.load(SeqCst);
         // A segment never becomes shorter than it was seen to be.
-        if needed <= segment.room.load(SeqCst) {
+        if needed <= room && guard.found_settled {
             return Ok(());
         }
         let len = segment.file.length().map_err(Error::io("look at", path))?;
-        segment.room.fetch_max(len, SeqCst);
         if needed <= len {
+            // Whoever made it this long may have been killed before its sync, and a crash may cut it short again.
+            if len != room && !guard.found_settled && !planted(Bug::RoomNotSynced) {
+                self.sync_now(segment)?;
+            }
+            segment.room.fetch_max(len, SeqCst);
             return Ok(());
         }
         let step = len.clamp(ZEROS_FIRST, ZEROS_MAX);
@@ -203,6 +208,7 @@ impl Log {
         let number = tail.segment.header.number;
         let end = watermark.tail();
         let is_last = guard.found_settled
+            && tail.is_read
             && end.is_in(number)
             && watermark.durable().is_in(number)
             && !watermark.is_poisoned(number)
@@ -285,6 +291,7 @@ impl Log {
                 return Err(damaged(&segment, &tail.applied, DamageKind::Record(frame::Fault::Zeros)));
             }
             watermark.set_tail(number, tail.applied.sequence());
+            tail.is_read = true;
             return Ok(());
         }
     }

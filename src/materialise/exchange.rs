@@ -34,11 +34,13 @@ impl Materialiser<'_> {
         // Whoever opens the old text from here on to write into it waits until it is decided where that text is.
         let leased = old.file.try_lease(Lease::Read);
         if matches!(leased, Ok(false)) {
+            drop(side);
             self.settle(&*self.log.published()?, None)?;
             return Ok(Outcome::Again);
         }
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             let _ = old.file.end_lease(Lease::Read);
+            drop(side);
             self.settle(&*self.log.published()?, None)?;
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
@@ -56,6 +58,7 @@ impl Materialiser<'_> {
             };
             // Whoever waited opens what lies in its place again.
             let _ = old.file.end_lease(Lease::Read);
+            drop(side);
             self.settle(&*self.log.published()?, Some(back))?;
             return Ok(Outcome::Again);
         }
@@ -74,10 +77,11 @@ impl Materialiser<'_> {
     }
 
     /// Note that a text that lies beside the file is about to be shown. Where that cannot be, the text goes again: it may be
-    /// tried every second, and each time with another one.
+    /// tried every second, and each time with another one. But of one that is gone and may be in the log, nobody could tell
+    /// that it never became the file.
     pub(super) fn announce_side(&self, version: &Version, note: Note, side: &Beside) -> Result<bool, Error> {
         let announced = self.announce(version, note, &side.name);
-        if !matches!(announced, Ok(true)) {
+        if matches!(announced, Ok(false) | Err(Error::NotApplied(_))) {
             let path = self.beside(&side.name);
             if let Err(error) = self.log.storage.remove(&path) {
                 tracing::debug!(path = %path.display(), %error, "a text that is not shown stays until the next sweep");
@@ -179,8 +183,8 @@ impl Materialiser<'_> {
         }
         let out = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
         let stat = out.stat().map_err(Error::io("look at", path))?;
-        if !stat.same_file(&old.stat) || (stat.mode, stat.uid, stat.gid) != (old.stat.mode, old.stat.uid, old.stat.gid)
-        {
+        let set_by_people_too = |stat: &Stat| (stat.mode, stat.uid, stat.gid, stat.links);
+        if !stat.same_file(&old.stat) || set_by_people_too(&stat) != set_by_people_too(&old.stat) {
             return Ok(false);
         }
         if file::set_by_people(&*out).map_err(Error::io("look at", path))? != *set_by_people {
@@ -225,30 +229,56 @@ impl Materialiser<'_> {
         Ok(())
     }
 
-    /// Look at what lies beside the file since an exchange began. A person's text that came out of it goes back.
+    /// Look at what lies beside the file since an exchange began. A person's text that came out of it goes back. `None`:
+    /// someone has one of the two open to write into it, and what that comes to is not known yet.
     pub(super) fn settle_side(
         &self,
         version: &Version,
         path: &std::path::Path,
         name: &str,
-    ) -> Result<Displaced, Error> {
+    ) -> Result<Option<Displaced>, Error> {
+        // Whoever waited for the lease of one who was killed has the text open that came out, and its save is to come.
+        if !self.is_let_go(path)? {
+            return Ok(None);
+        }
         let bytes = self.read_beside(path)?;
         let texts = Displaced::texts(version, name);
         let out = hash_text(&self.log.store, &bytes);
         if version.known(&out).is_some() {
             // If it is the new text, they never changed places.
             let showed = if Some(out) == texts.new { texts.old } else { texts.new };
-            return Ok(Displaced { showed, save: None, back: None });
+            return Ok(Some(Displaced { showed, save: None, back: None }));
         }
         let shown = self.config.read()?.map(|text| text.bytes);
         let back = match shown.filter(|text| Some(hash_text(&self.log.store, text)) == texts.new) {
             // A person's text came out, and ours is in its place.
             Some(_) if planted(Bug::SaveNotPutBack) => None,
+            Some(_) if !self.is_let_go(&self.config.path)? => return Ok(None),
             Some(placed) => Some(self.put_back(version, path, &placed)?),
             // Two saves fell into one window: the newer one stays.
             None => self.take_older(version, path, &bytes).map(|()| None)?,
         };
-        Ok(Displaced { showed: None, save: Some(bytes), back })
+        Ok(Some(Displaced { showed: None, save: Some(bytes), back }))
+    }
+
+    /// Whether nobody has a file open to write into it, once some time has been left for that.
+    fn is_let_go(&self, path: &std::path::Path) -> Result<bool, Error> {
+        let storage = &*self.log.storage;
+        let began = storage.uptime();
+        loop {
+            match storage.open(path, Open::Read).map(|file| file.try_lease(Lease::Read)) {
+                Ok(Ok(false)) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                // Without leases there is no telling.
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+                Err(error) => return Err(Error::io("open", path)(error)),
+            }
+            if storage.uptime().saturating_sub(began) >= IN_USE {
+                return Ok(false);
+            }
+            storage.sleep(AGAIN);
+        }
     }
 
     /// Remove what lies beside the file once the log says that the exchange is over.
@@ -339,11 +369,9 @@ pub(super) struct Places {
 impl Displaced {
     /// Told by the name of the file beside the config file.
     pub(super) fn texts(version: &Version, name: &str) -> Places {
-        let is_new = |hash: &TextHash| name.contains(&hex(hash));
-        let may_show = || version.texts.iter().map(|known| known.hash);
-        let mut older = may_show().filter(|hash| !is_new(hash));
+        let mut older = version.texts.iter().filter(|text| !text.is_named_by(name)).map(|text| text.hash);
         let old = older.next().filter(|_| older.next().is_none());
-        Places { old, new: may_show().find(is_new) }
+        Places { old, new: version.texts.iter().find(|text| text.is_named_by(name)).map(|text| text.hash) }
     }
 }
 

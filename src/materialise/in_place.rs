@@ -8,9 +8,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{AGAIN, Behind, IN_USE, Materialiser, Outcome, Shown, Text, hex};
+use super::{AGAIN, Behind, IN_USE, Materialiser, Outcome, Shown, Text};
 use crate::error::Error;
-use crate::note::{Note, hash_text};
+use crate::note::{Note, hash_text, hex};
 use crate::planted::{Bug, planted};
 use crate::storage::{self, File, Lease, Open, Stat, Storage};
 use crate::version::{How, Showing, Version};

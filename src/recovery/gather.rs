@@ -99,7 +99,7 @@ fn gather_once(
         }
         (standing, _) => standing,
     };
-    Ok(Evidence { dir: dir.to_owned(), standing, snapshots: found, segments, leftovers })
+    Ok(Evidence { dir: dir.to_owned(), standing, end: None, snapshots: found, segments, leftovers })
 }
 
 /// A file that is open, and how long it was then.

@@ -8,6 +8,7 @@ mod crash_states;
 mod damage;
 mod editors;
 mod failing_calls;
+mod half_way;
 mod looks;
 mod meanwhile;
 mod moved_away;

@@ -48,6 +48,7 @@ fn killer(bug: Bug) -> &'static str {
         }
         Bug::RefusedEarly | Bug::UnchangedEarly => "scenes::an_answer_holds_after_a_crash_though_nothing_was_written",
         Bug::RotatedUnsynced => "scenes::a_compaction_after_a_killed_writer_leaves_what_opens_after_a_crash",
+        Bug::RoomNotSynced => "scenes::room_that_a_killed_writer_made_is_synced_before_frames_go_there",
         Bug::OneSnapshotKept => "scenes::a_damaged_snapshot_costs_no_data",
         Bug::FailedWriteLeft => "scenes::a_write_that_fails_half_way_leaves_nothing_behind",
         Bug::UnwrittenKept => "scenes::an_edit_after_one_that_could_not_be_written_is_judged_without_it",

@@ -2,7 +2,7 @@
 //! hand edits.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -132,6 +132,47 @@ fn a_compaction_after_a_killed_writer_leaves_what_opens_after_a_crash() {
         });
         second.compact().unwrap();
         two.observe(|_| ());
+    }
+}
+
+#[test]
+fn room_that_a_killed_writer_made_is_synced_before_frames_go_there() {
+    // The other process needs that room with its next edit, or with the one after that.
+    for (is_first_small, nth) in [false, true].into_iter().flat_map(|small| (4..20).map(move |nth| (small, nth))) {
+        let (disk, one) = machine();
+        let two = disk.process();
+        let (first, second) = (open(&one), open(&two));
+        first.append(Op::set("a", "a".repeat(60_000))).unwrap();
+        second.append(Op::set("b", 0)).unwrap();
+        one.set_plan(FaultPlan::new().kill_at(nth));
+        let killed = first.append(Op::set("x", "x".repeat(8000)));
+        let watched = disk.clone();
+        let known = Arc::new(AtomicI64::new(0));
+        let (mut last, acknowledged) = (None, known.clone());
+        two.observe(move |seen| {
+            if last.replace(watched.generation()) == Some(watched.generation()) {
+                return;
+            }
+            let durable = acknowledged.load(Ordering::SeqCst);
+            for image in watched.random_images(&Limits::default(), seen.number).take(40) {
+                let what = format!(
+                    "{is_first_small}, killed at call {nth}, before call {} ({:?}), state {}",
+                    seen.number,
+                    seen.call,
+                    image.id()
+                );
+                let found = try_open(&boot(&image)).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(found.get::<i64>("b").unwrap() >= Some(durable), "{what}");
+            }
+        });
+        if is_first_small {
+            second.append(Op::set("b", 1)).unwrap();
+            known.store(1, Ordering::SeqCst);
+        }
+        second.append(Op::set("c", "c".repeat(8000))).unwrap();
+        second.append(Op::set("b", 2)).unwrap();
+        two.observe(|_| ());
+        assert!(killed.is_err() || nth > 12, "killed at call {nth}");
     }
 }
 

@@ -241,3 +241,22 @@ fn an_edit_that_came_after_a_save_counts_though_the_save_was_looked_for_before_b
     assert_eq!(journal.get::<String>("a").unwrap().as_deref(), Some("edit"), "what was done last");
     assert_eq!(journal.take_conflicts(), []);
 }
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_task_asleep() {
+    let disk = Disk::new();
+    let journal = open(&disk.process());
+    let woken = Arc::new(AtomicU64::new(0));
+    let mut pending: Vec<_> = (0..5).map(|n| journal.submit(Op::set("n", n)).unwrap()).collect();
+    for (at, pending) in pending.iter_mut().enumerate() {
+        let woken = woken.clone();
+        let waker = Does::waker(move || {
+            assert!(at % 2 == 1, "a waker that panics");
+            woken.fetch_add(1, SeqCst);
+        });
+        assert!(Pin::new(pending).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let ack = in_time("who writes for all", move || journal.append(Op::set("n", 5)).unwrap());
+    assert_eq!(ack.expect("what others do when they are woken is nothing to who writes").revision, 6);
+    assert_eq!(woken.load(SeqCst), 2);
+}

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::layout::{Layout, Style};
 use super::row::Row;
-use super::tree::{Id, Kind, Tree};
+use super::tree::{Id, Item, Kind, Tree};
 use crate::document::Unpatchable;
 use crate::document::align::{self, align, in_order_of, longest_rise};
 use crate::document::edit::{Splice, apply};
@@ -101,35 +101,19 @@ impl<'t, 'a> Patcher<'t, 'a> {
         let row = Row::new(tree, id);
         let wanted: Vec<&Value> = list.iter().collect();
         let same = |at: usize, value: &Value| tree.matches(row.items[at].value, value);
-        let old_text = |at: usize| tree.value(row.items[at].value).to_string();
-        let aligned = align(row.items.len(), &wanted, same, old_text, Value::to_string);
-        let mut gone = vec![true; row.items.len()];
+        let old_value = |at: usize| tree.value(row.items[at].value);
+        let aligned = align(row.items.len(), &wanted, same, old_value, Value::to_string);
         let mut slots = Vec::with_capacity(aligned.len());
         for slot in aligned {
             slots.push(match slot {
                 align::Slot::Kept(at, new) => {
-                    gone[at] = false;
                     self.value(row.items[at].value, wanted[new], Some((&row, at)))?;
                     Slot::Kept(at)
                 }
+                // With all that is said in it.
+                align::Slot::Moved(at, new) => Slot::New(New { key: None, value: wanted[new], moved: Some(at) }),
                 align::Slot::New(new) => Slot::New(New { key: None, value: wanted[new], moved: None }),
             });
-        }
-        let are_new = slots.iter_mut().filter_map(|slot| match slot {
-            Slot::New(new) => Some(new),
-            Slot::Kept(_) => None,
-        });
-        // What is gone from one place and new at another was moved, with all that is said in it.
-        let mut by_text: HashMap<String, Vec<usize>> = HashMap::new();
-        for new in are_new {
-            if by_text.is_empty() {
-                let gone = (0..gone.len()).rev().filter(|&at| gone[at]);
-                gone.for_each(|at| by_text.entry(old_text(at)).or_default().push(at));
-            }
-            if by_text.is_empty() {
-                break;
-            }
-            new.moved = by_text.get_mut(&new.value.to_string()).and_then(Vec::pop);
         }
         let stays = slots.iter().enumerate().all(|(index, slot)| matches!(slot, Slot::Kept(at) if *at == index));
         if stays && slots.len() == row.items.len() { Ok(()) } else { self.arrange(&row, &slots) }
@@ -150,20 +134,26 @@ impl<'t, 'a> Patcher<'t, 'a> {
 
         let mut slots: Vec<Slot<'_>> = (0..first).map(Slot::Kept).collect();
         let between: HashMap<Cow<'_, str>, usize> = (first..old - last).map(|at| (name(at), at)).collect();
-        let found: Vec<Option<usize>> =
+        let mut found: Vec<Option<usize>> =
             wanted[first..new - last].iter().map(|(key, _)| between.get(*key).copied()).collect();
+        let known: HashSet<usize> = found.iter().flatten().copied().collect();
+        let lost = (first..old - last).filter(|at| !known.contains(at));
+        let lost = lost.map(|at| (at, tree.value(row.items[at].value)));
+        let come = found.iter().enumerate().filter(|(_, at)| at.is_none());
+        let come = come.map(|(index, _)| (index, wanted[first + index].1));
+        for (at, index) in align::renamed(lost, come, Value::to_string) {
+            found[index] = Some(at);
+        }
         let stays = longest_rise(&found);
         let renamed = self.renamed(&row, first..old - last, &wanted[first..new - last], &found, &stays);
         for (index, (&(key, value), &found)) in wanted[first..new - last].iter().zip(&found).enumerate() {
-            slots.push(match (found, renamed[index]) {
-                (Some(at), _) if stays[index] => Slot::Kept(at),
-                (_, Some((at, name))) => {
-                    let mut with = String::new();
-                    tree.syntax().write_key(&mut with, key);
-                    self.splice(tree.span(name), with);
+            let kept = if found.is_some() { found.filter(|_| stays[index]) } else { renamed[index] };
+            slots.push(match kept {
+                Some(at) => {
+                    self.rename(row.items[at], key);
                     Slot::Kept(at)
                 }
-                (moved, None) => Slot::New(New { key: Some(key), value, moved }),
+                None => Slot::New(New { key: Some(key), value, moved: found }),
             });
         }
         slots.extend((old - last..old).map(Slot::Kept));
@@ -179,6 +169,15 @@ impl<'t, 'a> Patcher<'t, 'a> {
         self.arrange(&row, &slots)
     }
 
+    /// Gives an item this key, if it has another one.
+    fn rename(&mut self, item: Item, key: &str) {
+        if let Some(old) = item.key.filter(|&old| self.tree.string(old) != key) {
+            let mut with = String::new();
+            self.tree.syntax().write_key(&mut with, key);
+            self.splice(self.tree.span(old), with);
+        }
+    }
+
     /// Which new key is only another name of which old item: between two items that stay, as many new keys as old ones are
     /// the old ones renamed where the values are the same.
     fn renamed(
@@ -188,7 +187,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
         wanted: &[(&str, &Value)],
         found: &[Option<usize>],
         stays: &[bool],
-    ) -> Vec<Option<(usize, Id)>> {
+    ) -> Vec<Option<usize>> {
         let known: HashSet<usize> = found.iter().flatten().copied().collect();
         let mut renamed = vec![None; wanted.len()];
         let (mut old_at, mut new_at) = (between.start, 0);
@@ -199,7 +198,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
                 for (old, new) in (old_at..stay).zip(new_at..at) {
                     let is_free = found[new].is_none() && !known.contains(&old);
                     let same = is_free && self.tree.matches(row.items[old].value, wanted[new].1);
-                    renamed[new] = row.items[old].key.filter(|_| same).map(|key| (old, key));
+                    renamed[new] = same.then_some(old);
                 }
             }
             (old_at, new_at) = (stay + 1, at + 1);
@@ -259,7 +258,7 @@ impl<'t, 'a> Patcher<'t, 'a> {
         added.text.push_str(&lead);
         (added.any, added.comment) = (true, false);
         if let Some(at) = new.moved {
-            added.text.push_str(&self.moved(row, at, new.value)?);
+            added.text.push_str(&self.moved(row, at, new)?);
             let before_comma = row.end(at)..row.comma(at).unwrap_or(row.end(at));
             if row.has_comments(before_comma.clone()) {
                 added.text.push_str(&self.tree.text()[before_comma]);
@@ -382,10 +381,13 @@ impl<'t, 'a> Patcher<'t, 'a> {
         }
     }
 
-    /// The text of item `at` of this row, with its value made to be `value`.
-    fn moved(&mut self, row: &Row<'t, 'a>, at: usize, value: &Value) -> Result<String, Unpatchable> {
+    /// The text of item `at` of this row, made to be the new one.
+    fn moved(&mut self, row: &Row<'t, 'a>, at: usize, new: &New<'_>) -> Result<String, Unpatchable> {
         let outer = std::mem::take(&mut self.splices);
-        self.value(row.items[at].value, value, Some((row, at)))?;
+        if let Some(key) = new.key {
+            self.rename(row.items[at], key);
+        }
+        self.value(row.items[at].value, new.value, Some((row, at)))?;
         let inner = std::mem::replace(&mut self.splices, outer);
         apply(self.tree.text(), row.start(at)..row.end(at), inner)
     }

@@ -10,26 +10,24 @@ use super::scan::{Scanned, What};
 use super::tables::{Kind, Node, Tables};
 use super::write::{Writer, is_of_tables, write_key};
 use crate::document::Unpatchable;
-use crate::document::align::{Slot, align};
-use crate::document::edit::Splice;
+use crate::document::align::{self, Slot, align};
+use crate::document::edit::{Splice, apply};
 use crate::document::flow::{self, Style};
 use crate::value::{List, Map, Value};
 
+/// What to do with tables that come to another place of their array.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moving {
+    /// They bring their text.
+    AsTheyAre,
+    /// They are written anew.
+    Anew,
+}
+
 /// The least changes that make a text stand for `target`.
-pub(super) fn patch(text: &Scanned<'_>, target: &Map) -> Result<Vec<Splice>, Unpatchable> {
+pub(super) fn patch(text: &Scanned<'_>, target: &Map, moving: Moving) -> Result<Vec<Splice>, Unpatchable> {
     let tables = Tables::new(text);
-    let mut patcher = Patcher {
-        tables: &tables,
-        text,
-        writer: habits(text),
-        path: Vec::new(),
-        splices: Vec::new(),
-        blocks: Vec::new(),
-        gone: Vec::new(),
-    };
-    patcher.table(Tables::ROOT, target)?;
-    patcher.close_up();
-    Ok(patcher.splices)
+    Patcher::new(&tables, text, habits(text), moving).spliced(Tables::ROOT, target)
 }
 
 /// How this text writes tables.
@@ -69,6 +67,7 @@ struct Patcher<'p, 'a> {
     tables: &'p Tables<'p, 'a>,
     text: &'p Scanned<'a>,
     writer: Writer<'a>,
+    moving: Moving,
     /// Where the walk is.
     path: Vec<String>,
     splices: Vec<Splice>,
@@ -78,7 +77,18 @@ struct Patcher<'p, 'a> {
     gone: Vec<Range<usize>>,
 }
 
-impl<'a> Patcher<'_, 'a> {
+impl<'p, 'a> Patcher<'p, 'a> {
+    fn new(tables: &'p Tables<'p, 'a>, text: &'p Scanned<'a>, writer: Writer<'a>, moving: Moving) -> Self {
+        let (splices, blocks, gone) = (Vec::new(), Vec::new(), Vec::new());
+        Patcher { tables, text, writer, moving, path: Vec::new(), splices, blocks, gone }
+    }
+
+    fn spliced(mut self, table: Node, map: &Map) -> Result<Vec<Splice>, Unpatchable> {
+        self.table(table, map)?;
+        self.close_up();
+        Ok(self.splices)
+    }
+
     fn table(&mut self, table: Node, map: &Map) -> Result<(), Unpatchable> {
         let tables = self.tables;
         let children = &tables.get(table).children;
@@ -99,6 +109,9 @@ impl<'a> Patcher<'_, 'a> {
                 write_key(&mut with, key);
                 let words = tables.get(old).words.iter();
                 self.splices.extend(words.map(|word| Splice { at: word.clone(), with: with.clone() }));
+                if !self.child(old, value)? {
+                    return Err(self.would_lose_comments(value));
+                }
             } else {
                 self.add(table, &previous, key, value, &mut pairs);
             }
@@ -115,19 +128,28 @@ impl<'a> Patcher<'_, 'a> {
 
     /// For new keys, the old node that has just this value and lost its name.
     fn renamed<'v>(&self, table: Node, gone: &[Node], map: &'v Map) -> HashMap<&'v str, Node> {
-        let new = map.iter().filter(|(key, _)| self.tables.child(table, key).is_none());
         let mut out = HashMap::new();
         if gone.is_empty() {
             return out;
         }
+        let new = map.iter().filter(|(key, _)| self.tables.child(table, key).is_none());
+        let new: Vec<(&str, &Value)> = new.collect();
         let mut by_value: HashMap<String, Vec<Node>> = HashMap::new();
         for &node in gone.iter().rev() {
             by_value.entry(sorted(&self.tables.value(node))).or_default().push(node);
         }
-        for (key, value) in new {
+        for &(key, value) in &new {
             if let Some(node) = by_value.get_mut(&sorted(value)).and_then(Vec::pop) {
                 out.insert(key, node);
             }
+        }
+        if self.moving == Moving::AsTheyAre {
+            let known: HashSet<Node> = out.values().copied().collect();
+            let lost = gone.iter().filter(|node| !known.contains(node)).map(|&node| (node, self.tables.value(node)));
+            let come: Vec<(&str, &Value)> = new.into_iter().filter(|(key, _)| !out.contains_key(key)).collect();
+            let values = come.iter().enumerate().map(|(at, (_, value))| (at, *value));
+            let found = align::renamed(lost, values, sorted);
+            out.extend(found.into_iter().map(|(node, at)| (come[at].0, node)));
         }
         out
     }
@@ -205,36 +227,68 @@ impl<'a> Patcher<'_, 'a> {
         let wanted: Vec<&Value> = list.iter().collect();
         let tables = self.tables;
         let same = |at: usize, value: &Value| tables.matches(elements[at], value);
-        let slots = align(elements.len(), &wanted, same, |at| sorted(&tables.value(elements[at])), sorted);
-        let mut kept = vec![false; elements.len()];
+        let slots = align(elements.len(), &wanted, same, |at| tables.value(elements[at]), sorted);
+        let mut stays = vec![false; elements.len()];
         let mut previous = None;
         for slot in slots {
-            match slot {
+            let (new, moved) = match slot {
                 Slot::Kept(at, new) => {
-                    kept[at] = true;
+                    stays[at] = true;
                     previous = Some(at);
                     if let Some(map) = wanted[new].as_object() {
                         self.table(elements[at], map)?;
                     }
+                    continue;
                 }
-                Slot::New(new) => {
-                    let mut block = String::new();
-                    let near = self.tables.get(elements[previous.unwrap_or(0)]).header;
-                    let indent = near.map_or("", |header| self.text.indent(header));
-                    if let Some(map) = wanted[new].as_object() {
-                        self.writer.indented(indent).element(&mut block, &mut self.path, map);
-                    }
-                    match previous {
-                        Some(at) => self.insert_behind(elements[at], &block),
-                        None => self.insert_before(elements[0], &block),
-                    }
+                Slot::Moved(at, new) => (new, self.contiguous(elements[at]).map(|lines| (at, lines))),
+                Slot::New(new) => (new, None),
+            };
+            let Some(map) = wanted[new].as_object() else { continue };
+            let block = match moved {
+                Some((at, lines)) => {
+                    stays[at] = true;
+                    self.moved(elements[at], lines, map)?
                 }
+                None => self.new_element(elements[previous.unwrap_or(0)], map),
+            };
+            match previous {
+                Some(at) => self.insert_behind(elements[at], &block),
+                None => self.insert_before(elements[0], &block),
             }
         }
-        for (element, _) in elements.iter().zip(kept).filter(|(_, kept)| !kept) {
+        for (element, _) in elements.iter().zip(stays).filter(|(_, stays)| !stays) {
             self.remove(*element);
         }
         Ok(())
+    }
+
+    /// An element of an array of tables, written as the one beside it.
+    fn new_element(&mut self, near: Node, map: &Map) -> String {
+        let indent = self.tables.get(near).header.map_or("", |header| self.text.indent(header));
+        let mut block = String::new();
+        self.writer.indented(indent).element(&mut block, &mut self.path, map);
+        block
+    }
+
+    /// All lines of a table that comes to another place, if they are its own and it is to bring them.
+    fn contiguous(&self, node: Node) -> Option<Range<usize>> {
+        let (first, last) = self.tables.get(node).entries?;
+        let mut entries = Vec::new();
+        self.tables.entries_of(node, &mut entries);
+        let is_whole = self.moving == Moving::AsTheyAre && entries.len() == last - first + 1;
+        is_whole.then(|| self.text.lead(first)..self.text.tail(last))
+    }
+
+    /// Takes a table out of its place: its lines, made to stand for `map`.
+    fn moved(&mut self, node: Node, lines: Range<usize>, map: &Map) -> Result<String, Unpatchable> {
+        let mut inner = Patcher::new(self.tables, self.text, self.writer.indented(self.writer.indent), self.moving);
+        inner.path.clone_from(&self.path);
+        let mut block = apply(self.text.text, lines.clone(), inner.spliced(node, map)?)?;
+        if !block.ends_with('\n') {
+            block.push_str(self.writer.style.line_break);
+        }
+        self.gone.push(lines);
+        Ok(block)
     }
 
     /// Adds what is new in a table. A pair for a table that has no place for it yet goes to `pairs`.

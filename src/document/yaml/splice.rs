@@ -2,12 +2,13 @@
 //!
 //! The text ends in a line break. A block collection is edited by whole lines, so that no two edits meet: what is new comes
 //! as lines, and what goes takes its lines with it. Comments on lines of their own stay whatever happens to what is below
-//! them; one behind a value goes with it.
+//! them, unless that moves: what comes to another place of its collection brings its lines as they are, and the comments that
+//! speak of it. One behind a value goes with it.
 
 mod block;
 mod flow;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::scalar::restyled;
@@ -21,8 +22,19 @@ use crate::value::{Map, Value};
 
 type Done = Result<(), Unpatchable>;
 
-pub(super) fn patch(tree: &Tree<'_>, target: &Value) -> Result<Vec<Splice>, Unpatchable> {
-    let mut splicer = Splicer { tree, style: style_of(tree), splices: Vec::new() };
+/// What to do with items that come to another place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moving {
+    /// They bring their text.
+    AsTheyAre,
+    /// They bring their text, unless there are aliases in it or what these stand for.
+    IfUnshared,
+    /// They are written anew.
+    Anew,
+}
+
+pub(super) fn patch(tree: &Tree<'_>, target: &Value, moving: Moving) -> Result<Vec<Splice>, Unpatchable> {
+    let mut splicer = Splicer { tree, style: style_of(tree), moving, moved: HashSet::new(), splices: Vec::new() };
     match tree.root {
         Some(root) => splicer.node(root, target, Place::Root)?,
         None => splicer.first(target),
@@ -58,6 +70,9 @@ fn style_of(tree: &Tree<'_>) -> Style {
 struct Splicer<'t, 'a> {
     tree: &'t Tree<'a>,
     style: Style,
+    moving: Moving,
+    /// The values of items that have come to another place with their text.
+    moved: HashSet<Id>,
     splices: Vec<Splice>,
 }
 
@@ -74,8 +89,20 @@ enum Place {
 
 /// What becomes of a place in a collection. Numbers count items, old ones and new ones.
 enum Slot {
-    Kept { old: usize, new: usize },
-    Renamed { old: usize, new: usize },
+    Kept {
+        old: usize,
+        new: usize,
+    },
+    Renamed {
+        old: usize,
+        new: usize,
+    },
+    /// The old item comes here from another place, perhaps with another key.
+    Moved {
+        old: usize,
+        new: usize,
+        renamed: bool,
+    },
     New(usize),
 }
 
@@ -165,16 +192,15 @@ impl<'t, 'a> Splicer<'t, 'a> {
         if !kept.contains(&true) || rearranged && node.is_pair(tree.text) {
             return self.replace(id, target, place);
         }
-        let inner = match node.kind {
-            _ if node.flow => Place::Flow,
-            Kind::Object => Place::Key(tree.column(node.start)),
-            _ => Place::Dash,
-        };
+        let inner = self.inside(node);
         for slot in &slots {
             match *slot {
                 Slot::Kept { old, new } => self.node(node.items[old].value, wanted[new].1, inner)?,
-                Slot::Renamed { old, new } => self.rename(node, old, wanted[new].0)?,
-                Slot::New(_) => {}
+                Slot::Renamed { old, new } => {
+                    self.rename(node, old, wanted[new].0)?;
+                    self.node(node.items[old].value, wanted[new].1, inner)?;
+                }
+                Slot::Moved { .. } | Slot::New(_) => {}
             }
         }
         match node.flow {
@@ -184,7 +210,16 @@ impl<'t, 'a> Splicer<'t, 'a> {
         }
     }
 
-    fn rename(&mut self, node: &'t Node, old: usize, name: Option<&str>) -> Done {
+    /// Where the values of a collection hang.
+    fn inside(&self, node: &Node) -> Place {
+        match node.kind {
+            _ if node.flow => Place::Flow,
+            Kind::Object => Place::Key(self.tree.column(node.start)),
+            _ => Place::Dash,
+        }
+    }
+
+    fn rename(&mut self, node: &Node, old: usize, name: Option<&str>) -> Done {
         let (Some(key), Some(name)) = (node.items[old].key, name) else { return Ok(()) };
         self.free(key)?;
         let key = &self.tree.nodes[key];
@@ -200,20 +235,40 @@ impl<'t, 'a> Splicer<'t, 'a> {
 
     /// Which old items stay, which come new, in the order of the new ones.
     fn slots(&self, node: &Node, wanted: &[Wanted<'_>]) -> Vec<Slot> {
-        match &node.value {
-            Value::Object(map) => named_slots(map, wanted),
-            _ => {
-                let values: Vec<&Value> = wanted.iter().map(|(_, value)| *value).collect();
-                let old = |at: usize| &self.tree.nodes[node.items[at].value].value;
-                let same = |at: usize, value: &Value| old(at) == value;
-                let aligned = align(node.items.len(), &values, same, |at| old(at).to_string(), Value::to_string);
-                let slot = |slot| match slot {
-                    align::Slot::Kept(old, new) => Slot::Kept { old, new },
-                    align::Slot::New(new) => Slot::New(new),
-                };
-                aligned.into_iter().map(slot).collect()
+        let mut slots = match &node.value {
+            Value::Object(map) => named_slots(map, wanted, self.moving != Moving::Anew),
+            _ => self.aligned_slots(node, wanted),
+        };
+        for slot in &mut slots {
+            if let Slot::Moved { old, new, .. } = *slot
+                && !self.brings_text(node.items[old].value)
+            {
+                *slot = Slot::New(new);
             }
         }
+        slots
+    }
+
+    /// Whether what comes to another place is not written anew.
+    fn brings_text(&self, value: Id) -> bool {
+        match self.moving {
+            Moving::AsTheyAre => true,
+            Moving::IfUnshared => !self.tree.has_aliases(value) && self.tree.aliases_in(value).is_none(),
+            Moving::Anew => false,
+        }
+    }
+
+    fn aligned_slots(&self, node: &Node, wanted: &[Wanted<'_>]) -> Vec<Slot> {
+        let values: Vec<&Value> = wanted.iter().map(|(_, value)| *value).collect();
+        let old = |at: usize| &self.tree.nodes[node.items[at].value].value;
+        let same = |at: usize, value: &Value| old(at) == value;
+        let aligned = align(node.items.len(), &values, same, |at| old(at).clone(), Value::to_string);
+        let slot = |slot| match slot {
+            align::Slot::Kept(old, new) => Slot::Kept { old, new },
+            align::Slot::Moved(old, new) => Slot::Moved { old, new, renamed: false },
+            align::Slot::New(new) => Slot::New(new),
+        };
+        aligned.into_iter().map(slot).collect()
     }
 
     /// Writes `target` in the place of node `id`.
@@ -329,11 +384,22 @@ fn is_filled(value: &Value) -> bool {
 }
 
 /// Keys that keep their order stay. Between two of them, as many new keys as old ones are the old ones renamed if the values
-/// are the same.
-fn named_slots(map: &Map, wanted: &[Wanted<'_>]) -> Vec<Slot> {
+/// are the same; and so are those that are known again by what is in them, if that is looked for.
+fn named_slots(map: &Map, wanted: &[Wanted<'_>], is_searched: bool) -> Vec<Slot> {
     let known: HashMap<&str, usize> = map.keys().enumerate().map(|(at, key)| (key, at)).collect();
     let old: Vec<&Value> = map.values().collect();
-    let found: Vec<Option<usize>> = wanted.iter().map(|(key, _)| known.get((*key)?).copied()).collect();
+    let mut found: Vec<Option<usize>> = wanted.iter().map(|(key, _)| known.get((*key)?).copied()).collect();
+    let mut is_gone = vec![true; old.len()];
+    found.iter().flatten().for_each(|&at| is_gone[at] = false);
+    let mut renamed = vec![false; wanted.len()];
+    if is_searched {
+        let lost = (0..old.len()).filter(|&at| is_gone[at]).map(|at| (at, old[at].clone()));
+        let come = found.iter().zip(wanted).enumerate().filter(|(_, (at, _))| at.is_none());
+        let come = come.map(|(new, (_, (_, value)))| (new, *value));
+        for (at, new) in align::renamed(lost, come, Value::to_string) {
+            (found[new], is_gone[at], renamed[new]) = (Some(at), false, true);
+        }
+    }
     let stays = longest_rise(&found);
     let mut slots = Vec::with_capacity(wanted.len());
     let (mut old_at, mut new_at) = (0, 0);
@@ -341,12 +407,18 @@ fn named_slots(map: &Map, wanted: &[Wanted<'_>]) -> Vec<Slot> {
         let anchor = if at == wanted.len() { Some(old.len()) } else { found[at].filter(|_| stays[at]) };
         let Some(anchor) = anchor else { continue };
         let pairs = anchor - old_at == at - new_at;
-        slots.extend((new_at..at).enumerate().map(|(step, new)| {
-            let is_renamed = pairs && found[new].is_none() && old[old_at + step] == wanted[new].1;
-            if is_renamed { Slot::Renamed { old: old_at + step, new } } else { Slot::New(new) }
+        slots.extend((new_at..at).enumerate().map(|(step, new)| match found[new] {
+            Some(old) => Slot::Moved { old, new, renamed: renamed[new] },
+            None if pairs && is_gone[old_at + step] && old[old_at + step] == wanted[new].1 => {
+                Slot::Renamed { old: old_at + step, new }
+            }
+            None => Slot::New(new),
         }));
         if at < wanted.len() {
-            slots.push(Slot::Kept { old: anchor, new: at });
+            slots.push(match renamed[at] {
+                true => Slot::Renamed { old: anchor, new: at },
+                false => Slot::Kept { old: anchor, new: at },
+            });
         }
         (old_at, new_at) = (anchor + 1, at + 1);
     }

@@ -164,6 +164,12 @@ impl<'a> Tree<'a> {
         })
     }
 
+    /// Whether `id` or something inside of it is an alias.
+    pub(super) fn has_aliases(&self, id: Id) -> bool {
+        let node = &self.nodes[id];
+        node.kind == Kind::Alias || node.items.iter().any(|item| self.has_aliases(item.value))
+    }
+
     /// Whether there is a comment between the brackets of `id`.
     pub(super) fn has_comments(&self, id: Id) -> bool {
         let node = &self.nodes[id];

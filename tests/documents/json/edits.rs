@@ -266,3 +266,31 @@ fn jsonc_reads_comments_and_trailing_commas_json_does_not() {
     assert_eq!(parse(&Format::Jsonc, text).unwrap(), json("[1,2]"));
     assert!(parse(&Format::Json, text).is_err());
 }
+
+#[test]
+fn elements_are_known_again_by_what_they_have_for_themselves() {
+    edit_jsonc(
+        "[\n  // of a\n  {\"name\": \"a\", \"port\": 1}, // one\n  {\"name\": \"b\", \"port\": 1} // two\n]\n",
+        r#"[{"name":"x"},{"name":"a","port":2},{"name":"b","port":3}]"#,
+        "[\n  {\"name\": \"x\"},\n  // of a\n  {\"name\": \"a\", \"port\": 2}, // one\n  {\"name\": \"b\", \"port\": 3} // two\n]\n",
+    );
+    edit_jsonc(
+        "[\n  \"run -v\", // one\n  \"stop now\", // two\n  \"wait\" // three\n]\n",
+        r#"["wait","run -q","stop then"]"#,
+        "[\n  \"wait\", // three\n  \"run -q\", // one\n  \"stop then\" // two\n]\n",
+    );
+}
+
+#[test]
+fn what_has_another_name_and_a_change_in_it_is_known_again() {
+    edit_jsonc(
+        "{\n  \"a\": 1,\n  \"b\": {\n    // of x\n    \"x\": 1.0, // x\n    \"y\": [ 2 ],\n    \"z\": 3 // z\n  }, // b\n  \"c\": 2\n}\n",
+        r#"{"a":1,"new":{"x":1.0,"y":[2],"z":4},"c":2}"#,
+        "{\n  \"a\": 1,\n  \"new\": {\n    // of x\n    \"x\": 1.0, // x\n    \"y\": [ 2 ],\n    \"z\": 4 // z\n  }, // b\n  \"c\": 2\n}\n",
+    );
+    edit_jsonc(
+        "{\n  \"b\": [ 2, /* in */ 1.0 ], // b\n  \"c\": 2\n}\n",
+        r#"{"c":2,"new":[2,1.0]}"#,
+        "{\n  \"c\": 2,\n  \"new\": [ 2, /* in */ 1.0 ] // b\n}\n",
+    );
+}

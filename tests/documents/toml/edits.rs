@@ -205,3 +205,72 @@ fn a_new_file_has_pairs_first_and_then_tables() {
     assert!(is_judged(&text, &value));
     assert_eq!(render(&Format::Toml, &Value::object()), b"");
 }
+
+/// `text` patched to the value of another.
+#[track_caller]
+fn turns(text: &str, target: &str, expected: &str) {
+    let result = super::patched(text, &value(target));
+    assert!(result == expected, "from\n{text}\nto\n{result}\ninstead of\n{expected}");
+}
+
+#[test]
+fn an_element_moves_with_its_tables_its_spelling_and_its_comments() {
+    let text = "# licence\n\n# of one\n[[s]] # 1\nn = 0x1\n# inside\np = 'x'\n\n# apart\n\n[s.t] # t\nk = 1_000\n# end of t\n\n\
+        [[s]]\nn = 2\n\n# of three\n[[s]]\nn = 3\n\n[other]\nx = 1\n";
+    let (one, rest) = text.split_once("# of one").unwrap().1.split_once("[[s]]\nn = 2").unwrap();
+    let one = format!("# of one{one}");
+    turns(
+        text,
+        "other.x = 1\ns = [{n = 2}, {n = 3}, {n = 1, p = 'x', t.k = 1000}]\n",
+        &format!(
+            "# licence\n\n[[s]]\nn = 2{}",
+            rest.replace("n = 3\n", &format!("n = 3\n\n{}", one.trim_end().to_owned() + "\n"))
+        ),
+    );
+    // Changed on its way.
+    turns(
+        text,
+        "other.x = 1\ns = [{n = 2}, {n = 3}, {n = 1, p = 'y', t.k = 1000}]\n",
+        &format!(
+            "# licence\n\n[[s]]\nn = 2{}",
+            rest.replace("n = 3\n", &format!("n = 3\n\n{}", one.trim_end().replace("'x'", "\"y\"") + "\n"))
+        ),
+    );
+    turns(
+        text,
+        "other.x = 1\ns = [{n = 3}, {n = 1, p = 'x', t.k = 1000}, {n = 2}]\n",
+        &text
+            .replace("# of three\n[[s]]\nn = 3\n\n", "")
+            .replace("# of one\n", "# of three\n[[s]]\nn = 3\n\n# of one\n"),
+    );
+    turns("[[s]]\nn=1\n[[s]]\nn=0x2 # two", "s = [{n = 2}, {n = 1}]", "[[s]]\nn=0x2 # two\n[[s]]\nn=1");
+}
+
+#[test]
+fn an_element_whose_lines_lie_apart_moves_by_its_values() {
+    turns(
+        "[[s]]\nn = 1\n[x]\n[s.t]\nk = 1\n[[s]]\nn = 2\n",
+        "s = [{n = 2}, {n = 1, t.k = 1}]\n[x]\n",
+        "[[s]]\nn = 2\n[[s]]\nn = 1\n[x]\n[s.t]\nk = 1\n",
+    );
+}
+
+#[test]
+fn an_element_that_is_changed_behind_a_new_one_keeps_its_comments() {
+    turns(
+        "# of a\n[[s]]\nname = 'a'\nport = 1 # one\n\n# of b\n[[s]]\nname = 'b'\nport = 1 # one\n",
+        "s = [{name = 'x', port = 1}, {name = 'a', port = 2}, {name = 'b', port = 3}]",
+        "[[s]]\nname = \"x\"\nport = 1\n\n# of a\n[[s]]\nname = 'a'\nport = 2 # one\n\n# of b\n[[s]]\nname = 'b'\nport = 3 # one\n",
+    );
+}
+
+#[test]
+fn a_table_that_has_another_name_and_a_change_in_it_is_known_again() {
+    turns(
+        "a = 1\n\n# of b\n[b] # b\nx = 0x1 # x\ny = 'y'\nz = 3 # z\n\n[b.in]\nw = 1\n\n[c]\nv = 1\n",
+        "a = 1\nnew = {x = 1, y = 'y', z = 4, in.w = 1}\nc.v = 1\n",
+        "a = 1\n\n# of b\n[new] # b\nx = 0x1 # x\ny = 'y'\nz = 4 # z\n\n[new.in]\nw = 1\n\n[c]\nv = 1\n",
+    );
+    // Too little is left of it.
+    turns("[b] # b\nx = 1\ny = 2\n", "new = {x = 1, y = 3}\n", "[new]\nx = 1\ny = 3\n");
+}

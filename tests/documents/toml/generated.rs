@@ -347,6 +347,20 @@ proptest! {
     }
 
     #[test]
+    fn what_moves_takes_its_comments_along(old in document(), edit in edit(key(), any_value()), reverse: bool, noise in noise()) {
+        let text = Speller::spell(&old, &noise);
+        let mut target = read(&text);
+        Edit { kind: if reverse { 5 } else { 3 }, ..edit }.apply(&mut target);
+        match patch(&Format::Toml, text.as_bytes(), &target) {
+            Ok(result) => {
+                let result = String::from_utf8(result).unwrap();
+                prop_assert_eq!(comments(&text), comments(&result), "{}\n{}", text, result);
+            }
+            Err(error) => prop_assert!(error.to_string().contains("has comments inside"), "{}\n{}\n{}", error, text, target),
+        }
+    }
+
+    #[test]
     fn no_bytes_bring_the_parser_down(text in vec(any::<u8>(), 0..40)) {
         let _ = parse(&Format::Toml, &text);
         let _ = patch(&Format::Toml, &text, &Value::object());

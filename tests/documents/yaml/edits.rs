@@ -50,6 +50,12 @@ fn an_edit_changes_its_own_bytes() {
         ("a: &x 1\nb: *x\n", set("b", "2"), "a: &x 1\nb: 2\n"),
         ("a: &x 1 # c\n", set("a", "{\"b\": 1}"), "a: &x # c\n  b: 1\n"),
         ("l:\n- a: 1\n  # of b\n  b: 2\n", remove("l[0].b"), "l:\n- a: 1\n  # of b\n"),
+        ("l:\n- a: 1\n  # of b\n  b: 2\n  c: 3\n", set("l[0]", "{\"c\": 3}"), "l:\n- # of b\n  c: 3\n"),
+        (
+            "a:\n  x: 1\n  # y: 2\nb: 1\n",
+            Op::Place { path: path("k"), value: value("1"), before: Some("b".to_owned()) },
+            "a:\n  x: 1\n  # y: 2\nk: 1\nb: 1\n",
+        ),
         ("l:\n- a: 1 # c\n- 2\n", remove("l[0].a"), "l:\n- {} # c\n- 2\n"),
         ("l:\n- - 1\n  - 2\n", remove("l[0][0]"), "l:\n- - 2\n"),
         ("a: >-\n  x\n  y\nb: 1\n", set("a", "\"p q\\nr\""), "a: >-\n  p q\n\n  r\nb: 1\n"),
@@ -128,4 +134,105 @@ fn a_container_is_added_to_a_commented_file_of_either_indentation() {
         let wanted = text.replace("# stable\n", &format!("# stable\n{pad}db:\n{pad}{pad}image: alpine\n"));
         assert_eq!(patched(&text, set("containers.db", "{\"image\": \"alpine\"}")).unwrap(), wanted);
     }
+}
+
+/// `text` patched to the same with the items in another order, or with others in it.
+#[track_caller]
+fn becomes(text: &str, target: &str, expected: &str) {
+    let result = patch(&Format::Yaml, text.as_bytes(), &read(target)).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let result = String::from_utf8(result).unwrap();
+    assert!(result == expected, "from\n{text}\nto\n{result}\ninstead of\n{expected}");
+}
+
+#[test]
+fn what_moves_brings_its_spelling_and_the_comments_that_speak_of_it() {
+    let text = "services:\n  # the first\n  web:\n    image: 'nginx' # pinned\n    # not yet:\n    # tls: on\n    ports: [0x50,  443]\n\n  \
+        # the store\n  db:\n    image: \"pg\"\n    # ready: no\n  cache: {size: 1_000}\nend: 1\n";
+    becomes(
+        text,
+        "services: {cache: {size: '1_000'}, web: {image: nginx, ports: ['0x50', 443]}, db: {image: pg}}\nend: 1\n",
+        "services:\n  cache: {size: 1_000}\n  # the first\n  web:\n    image: 'nginx' # pinned\n    # not yet:\n    # tls: on\n    \
+         ports: [0x50,  443]\n\n  # the store\n  db:\n    image: \"pg\"\n    # ready: no\nend: 1\n",
+    );
+    becomes(
+        text,
+        "services: {db: {image: pg}, cache: {size: '1_000'}, web: {image: apache, ports: ['0x50', 443]}}\nend: 1\n",
+        "services:\n\n  # the store\n  db:\n    image: \"pg\"\n    # ready: no\n  cache: {size: 1_000}\n  # the first\n  web:\n    \
+         image: 'apache' # pinned\n    # not yet:\n    # tls: on\n    ports: [0x50,  443]\nend: 1\n",
+    );
+}
+
+#[test]
+fn elements_move_with_their_lines() {
+    becomes(
+        "l:\n- a: 0x1 # one\n  # b: 2\n- 'b' # two\n# of c\n- |\n  c\nx: 1\n",
+        "l: [\"c\\n\", {a: '0x1'}, b]\nx: 1\n",
+        "l:\n# of c\n- |\n  c\n- a: 0x1 # one\n  # b: 2\n- 'b' # two\nx: 1\n",
+    );
+    becomes(
+        "- a: 1 # c\n  b: 2\n  # of c\n  c: '3'\n",
+        "- {c: '3', a: 1, b: 2}\n",
+        "- # of c\n  c: '3'\n  a: 1 # c\n  b: 2\n",
+    );
+    becomes("- a: '1' # c\n  b: 2\n  c: 3\n", "- {b: 2, c: 3, a: '1'}\n", "- b: 2\n  c: 3\n  a: '1' # c\n");
+    becomes("l: ['a', \"b\", 0x1F]\n", "l: ['0x1F', a, b]\n", "l: [0x1F, 'a', \"b\"]\n");
+    becomes(
+        "l: [\n  'a', # one\n  [b, # in\n   c], # two\n  d # three\n]\n",
+        "l: [[b, c], d, a, e]\n",
+        "l: [\n  [b, # in\n   c], # two\n  d, # three\n  'a', # one\n  e\n]\n",
+    );
+    becomes("m: {a: 'x', b: [1,2]}\n", "m: {b: [1, 2], a: x}\n", "m: {b: [1,2], a: 'x'}\n");
+    becomes("a: 1\nb: 2\nc: |+\n  x\n\n# end\n", "{c: \"x\\n\\n\", a: 1, b: 2}", "c: |+\n  x\n\na: 1\nb: 2\n# end\n");
+}
+
+#[test]
+fn a_comment_above_all_items_stays_above_them() {
+    becomes(
+        "ports:\n  # public\n  - 1\n  - 2\n  - 3\n",
+        "ports: [2, 3, 1]\n",
+        "ports:\n  # public\n  - 2\n  - 3\n  - 1\n",
+    );
+    becomes("# licence\na: 1\n# of b\nb: 2\nc: 3\n", "{b: 2, c: 3, a: 1}", "# licence\n# of b\nb: 2\nc: 3\na: 1\n");
+    becomes(
+        "# licence\n\n# of a\na: 1\n# of b\nb: 2\nc: 3\n",
+        "{b: 2, c: 3, a: 1}",
+        "# licence\n\n# of b\nb: 2\nc: 3\n# of a\na: 1\n",
+    );
+}
+
+#[test]
+fn tags_aliases_and_anchors_move_where_they_can() {
+    becomes("a: !t x\nb: 1\nc: 2\n", "{b: 1, c: 2, a: x}", "b: 1\nc: 2\na: !t x\n");
+    becomes(
+        "a: &x {y: 1}\nb:\n  <<: *x\nc: 2\n",
+        "{a: {y: 1}, c: 2, b: {'<<': {y: 1}}}",
+        "a: &x {y: 1}\nc: 2\nb:\n  <<: *x\n",
+    );
+    // Before its anchor an alias says nothing.
+    becomes("a: &x 1\nb: *x\nc: 2\n", "{b: 1, a: 1, c: 2}", "b: 1\na: &x 1\nc: 2\n");
+    becomes("a: &x 1\nb: *x\nc: 0x2 # c\nd: 3\n", "{d: 3, c: '0x2', b: 1, a: 1}", "d: 3\nc: 0x2 # c\nb: 1\na: &x 1\n");
+}
+
+#[test]
+fn an_element_that_is_changed_behind_a_new_one_keeps_its_comments() {
+    becomes(
+        "# head\n\n# of a\n- name: 'a' # it\n  port: 1 # one\n# of b\n- name: 'b'\n  port: 1 # one\n# of c\n- name: c\n  port: 0x1\n",
+        "[{name: x}, {name: c, port: 7}, {name: a, port: 2}, {name: b, port: 3}]\n",
+        "# head\n\n- name: x\n# of c\n- name: c\n  port: 7\n# of a\n- name: 'a' # it\n  port: 2 # one\n# of b\n- name: 'b'\n  port: 3 # one\n",
+    );
+}
+
+#[test]
+fn what_has_another_name_and_a_change_in_it_is_known_again() {
+    let text = "a: 1\n# of b\n'b': # b\n  x: '1' # x\n  y: [2,3]\n  # of z\n  z: 3 # z\nc: 2\n";
+    becomes(
+        text,
+        "{a: 1, new: {x: '1', y: [2, 3], z: 4}, c: 2}",
+        "a: 1\n# of b\n'new': # b\n  x: '1' # x\n  y: [2,3]\n  # of z\n  z: 4 # z\nc: 2\n",
+    );
+    becomes(
+        text,
+        "{a: 1, c: 2, new: {x: '1', y: [2, 3], z: 3}}",
+        "a: 1\nc: 2\n# of b\n'new': # b\n  x: '1' # x\n  y: [2,3]\n  # of z\n  z: 3 # z\n",
+    );
 }

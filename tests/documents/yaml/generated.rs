@@ -457,6 +457,16 @@ proptest! {
     }
 
     #[test]
+    fn what_moves_takes_its_comments_along(old in document(), edit in edit(key(), any_value()), reverse: bool, noise in noise()) {
+        let text = Speller::spell(&old, &noise, false);
+        let mut target = read(&text);
+        Edit { kind: if reverse { 5 } else { 3 }, ..edit }.apply(&mut target);
+        if let Some(result) = patched(&text, &target) {
+            prop_assert_eq!(comments(&text), comments(&result), "{}\n{}", text, result);
+        }
+    }
+
+    #[test]
     fn no_bytes_bring_the_parser_down(text in vec(any::<u8>(), 0..40)) {
         let _ = parse(&Format::Yaml, &text);
         let _ = patch(&Format::Yaml, &text, &Value::object());

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use super::{Done, Place, Slot, Splicer, Wanted, is_filled};
+use crate::document::Unpatchable;
+use crate::document::edit;
 use crate::document::yaml::tree::{Item, Node};
 use crate::document::yaml::write;
 use crate::value::Value;
@@ -10,10 +12,19 @@ use crate::value::Value;
 impl<'t, 'a> Splicer<'t, 'a> {
     pub(super) fn arrange_block(&mut self, node: &Node, slots: &[Slot], kept: &[bool], wanted: &[Wanted<'_>]) -> Done {
         let mut previous = None;
+        let front = self.front(node);
         for slot in slots {
             match *slot {
                 Slot::Kept { old, .. } | Slot::Renamed { old, .. } => previous = Some(old),
-                Slot::New(new) => self.insert_lines(node, previous, wanted[new]),
+                Slot::Moved { old, new, renamed } => {
+                    let key = wanted[new].0.filter(|_| renamed);
+                    let lines = self.moved_lines(node, old, (key, wanted[new].1))?;
+                    self.insert_lines(node, previous.map_or(front, |at| self.tail(node.items[at])), &lines);
+                }
+                Slot::New(new) => {
+                    let lines = self.new_lines(node, previous, wanted[new]);
+                    self.insert_lines(node, previous.map_or(front, |at| self.tail(node.items[at])), &lines);
+                }
             }
         }
         let mut at = 0;
@@ -27,11 +38,11 @@ impl<'t, 'a> Splicer<'t, 'a> {
         Ok(())
     }
 
-    /// Adds an item behind the old one `previous`, or before all of them.
-    fn insert_lines(&mut self, node: &Node, previous: Option<usize>, (key, value): Wanted<'_>) {
+    /// The lines of a new item, which is to stand behind the old one `previous`, or before all of them.
+    fn new_lines(&self, node: &Node, previous: Option<usize>, (key, value): Wanted<'_>) -> String {
         let tree = self.tree;
-        let (column, first) = (tree.column(node.start), node.items[0].start);
-        let mut new = String::new();
+        let column = tree.column(node.start);
+        let mut new = " ".repeat(column);
         match key {
             Some(key) => {
                 // Quoted as its neighbour is.
@@ -43,18 +54,87 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 write::block(&mut new, value, column + 2, &self.style);
             }
         }
-        let (pad, line_break) = (" ".repeat(column), self.style.line_break);
-        match previous {
-            Some(previous) => {
-                let at = tree.next_line(tree.end(node.items[previous]));
-                self.splice(at..at, pad + &new + line_break);
-            }
-            None if tree.leads_line(first) => {
-                let at = self.above_comments(node, first);
-                self.splice(at..at, pad + &new + line_break);
-            }
-            None => self.splice(first..first, new + line_break + &pad),
+        new + self.style.line_break
+    }
+
+    /// The lines of an old item, with its value made to be `value`, and this key if it gets another one.
+    fn moved_lines(&mut self, node: &Node, old: usize, (key, value): Wanted<'_>) -> Result<String, Unpatchable> {
+        let tree = self.tree;
+        let item = node.items[old];
+        self.moved.insert(item.value);
+        let outer = std::mem::take(&mut self.splices);
+        self.rename(node, old, key)?;
+        self.node(item.value, value, self.inside(node))?;
+        let inner = std::mem::replace(&mut self.splices, outer);
+        let (start, end) = (self.lead(node, old), self.tail(item));
+        let lines = edit::apply(tree.text, start..end, inner)?;
+        // The first item may stand behind a dash.
+        let pad = tree.column(start);
+        Ok(if tree.leads_line(item.start) { lines } else { " ".repeat(pad) + &lines })
+    }
+
+    /// Adds the lines of an item, at the beginning of a line or where the first item stands behind a dash.
+    fn insert_lines(&mut self, node: &Node, at: usize, lines: &str) {
+        let pad = self.tree.column(node.start);
+        if at == node.start && !self.tree.leads_line(at) {
+            return self.splice(at..at, lines[pad..].to_owned() + &lines[..pad]);
         }
+        self.splice(at..at, lines);
+    }
+
+    /// Where lines before all items go: above the comments that touch the first one, unless they are the head of it all.
+    fn front(&self, node: &Node) -> usize {
+        let first = node.items[0].start;
+        match self.tree.leads_line(first) {
+            true => self.above_comments(node, first).min(self.lead(node, 0)),
+            false => first,
+        }
+    }
+
+    /// Where the lines of an item begin, with those of the comments that speak of it: they touch it from above and stand as far
+    /// in. What stands above the first one may speak of all, unless others have such comments too.
+    fn lead(&self, node: &Node, at: usize) -> usize {
+        let item = node.items[at];
+        if !self.tree.leads_line(item.start) {
+            return item.start;
+        }
+        let (start, line) = (self.touching(item), self.tree.line_start(item.start));
+        let has_comments = |&other: &Item| self.touching(other) < self.tree.line_start(other.start);
+        let is_its_own = start == line || at > 0 || start > 0 && node.items[1..].iter().any(has_comments);
+        if is_its_own { start } else { line }
+    }
+
+    /// Where the comments begin that touch an item from above, or its line.
+    fn touching(&self, item: Item) -> usize {
+        let tree = self.tree;
+        let mut start = tree.line_start(item.start);
+        let column = item.start - start;
+        while start > 0 {
+            let above = tree.line_start(start - 1);
+            if !is_comment(&tree.text[above..start], |found| found == column) {
+                break;
+            }
+            start = above;
+        }
+        start
+    }
+
+    /// Behind the lines of an item and of the comments below that stand further in, and so are inside of it.
+    fn tail(&self, item: Item) -> usize {
+        let tree = self.tree;
+        let column = tree.column(item.start);
+        let mut end = tree.next_line(tree.end(item));
+        let mut line = end;
+        while line < tree.text.len() {
+            let next = tree.next_line(line);
+            if is_comment(&tree.text[line..next], |found| found > column) {
+                end = next;
+            } else if !tree.text[line..next].trim().is_empty() {
+                break;
+            }
+            line = next;
+        }
+        end
     }
 
     /// The line of the first item, or of the comments that touch it from above, unless they are the head of it all.
@@ -77,34 +157,55 @@ impl<'t, 'a> Splicer<'t, 'a> {
     fn remove_run(&mut self, node: &Node, run: Range<usize>) -> Done {
         let tree = self.tree;
         for item in &node.items[run.clone()] {
-            self.free(item.value)?;
+            if !self.moved.contains(&item.value) {
+                self.free(item.value)?;
+            }
         }
         let start = node.items[run.start].start;
         if tree.leads_line(start) {
-            self.remove_lines(&node.items[run]);
+            self.remove_lines(node, run);
             return Ok(());
         }
         // What comes next moves up behind the dash: an item, or a comment before it.
-        let next = node.items[run.end].start;
-        let line = tree.next_line(tree.end(node.items[run.end - 1]));
-        let comment = tree.text[line.min(next)..next].find('#').map(|at| line + at);
-        self.splice(start..comment.unwrap_or(next), "");
+        for at in run.clone() {
+            let line = self.lines(node, at).end;
+            let next = node.items[at + 1].start;
+            let lead = if at + 1 < run.end { self.lines(node, at + 1).start } else { next };
+            if let Some(comment) = tree.text[line.min(lead)..lead].find('#') {
+                self.splice(start..line + comment, "");
+                self.remove_lines(node, at + 1..run.end);
+                return Ok(());
+            }
+        }
+        self.splice(start..node.items[run.end].start, "");
         Ok(())
     }
 
+    /// The lines that go with an item.
+    fn lines(&self, node: &Node, at: usize) -> Range<usize> {
+        let (tree, item) = (self.tree, node.items[at]);
+        match self.moved.contains(&item.value) {
+            true => self.lead(node, at)..self.tail(item),
+            false => tree.line_start(item.start)..tree.next_line(tree.end(item)),
+        }
+    }
+
     /// Removes the lines of neighbouring items.
-    fn remove_lines(&mut self, items: &[Item]) {
+    fn remove_lines(&mut self, node: &Node, run: Range<usize>) {
         let tree = self.tree;
-        let Some(first) = items.first() else { return };
-        let start = tree.line_start(first.start);
+        if run.is_empty() {
+            return;
+        }
+        let start = self.lines(node, run.start).start;
         let scalars = &tree.block_scalars;
         let before = scalars.partition_point(|&scalar| scalar < start).checked_sub(1).map(|at| scalars[at]);
         let behind_scalar = before.is_some_and(|before| tree.text[before..start].trim().is_empty());
-        for item in items {
-            let end = tree.next_line(tree.end(*item));
-            self.splice(tree.line_start(item.start)..end, "");
+        for at in run {
+            let lines = self.lines(node, at);
+            let end = lines.end;
+            self.splice(lines, "");
             if behind_scalar {
-                self.keep_out_of_scalar(end, tree.column(item.start));
+                self.keep_out_of_scalar(end, tree.column(node.items[at].start));
             }
         }
     }
@@ -120,7 +221,9 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 self.splice(line..next, "");
             } else if content.starts_with('#') {
                 let deeper = (text.len() - content.len()).saturating_sub(column);
-                self.splice(line..line + deeper, "");
+                if deeper > 0 {
+                    self.splice(line..line + deeper, "");
+                }
             } else {
                 return;
             }
@@ -136,7 +239,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
         }
         let first = node.items[0].start;
         let mut new = String::new();
-        let mut rest = &node.items[..];
+        let mut rest = 0..node.items.len();
         match place {
             Place::Key(column) if tree.leads_line(first) && tree.line_end(node.gate) < first => {
                 if is_filled(target) {
@@ -150,12 +253,18 @@ impl<'t, 'a> Splicer<'t, 'a> {
                 }
             }
             _ => {
-                rest = &node.items[1..];
+                rest.start = 1;
                 write::block(&mut new, target, tree.column(first), &self.style);
                 self.splice(first..tree.end(node.items[0]), new);
             }
         }
-        self.remove_lines(rest);
+        self.remove_lines(node, rest);
         Ok(())
     }
+}
+
+/// Whether this line is a comment that stands at such a column.
+fn is_comment(line: &str, at: impl Fn(usize) -> bool) -> bool {
+    let content = line.trim_start_matches(' ');
+    content.starts_with('#') && at(line.len() - content.len())
 }

@@ -15,16 +15,22 @@ fn needs_space(item: &str) -> bool {
 impl<'t, 'a> Splicer<'t, 'a> {
     pub(super) fn arrange_flow(&mut self, node: &Node, slots: &[Slot], kept: &[bool], wanted: &[Wanted<'_>]) -> Done {
         let by_lines = (0..node.items.len()).all(|at| self.own_lines(node, at).is_some());
-        let (mut previous, mut added) = (None, None);
+        let (mut previous, mut added, mut comment) = (None, None, 0);
         for slot in slots {
             match *slot {
                 Slot::Kept { old, .. } | Slot::Renamed { old, .. } => previous = Some(old),
-                Slot::New(new) => {
-                    let new = self.flow_item(node, previous.unwrap_or(0), wanted[new]);
+                Slot::Moved { new, .. } | Slot::New(new) => {
+                    let moved = match *slot {
+                        Slot::Moved { old, renamed: false, .. } => self.moved_flow_item(node, old, wanted[new]),
+                        _ => None,
+                    };
+                    let [new, behind] = moved
+                        .unwrap_or_else(|| [self.flow_item(node, previous.unwrap_or(0), wanted[new]), String::new()]);
                     match by_lines {
-                        true => self.insert_line(node, previous, &new),
+                        true => self.insert_line(node, previous, [&new, &behind], comment),
                         false => self.insert_between(node, previous, &new),
                     }
+                    comment = behind.len();
                     added = previous;
                 }
             }
@@ -34,7 +40,9 @@ impl<'t, 'a> Splicer<'t, 'a> {
             let run = at..at + kept[at..].iter().take_while(|&&kept| !kept).count();
             at = run.end + 1;
             for item in &node.items[run.clone()] {
-                self.free(item.value)?;
+                if !self.moved.contains(&item.value) {
+                    self.free(item.value)?;
+                }
             }
             match by_lines {
                 _ if run.is_empty() => {}
@@ -79,6 +87,21 @@ impl<'t, 'a> Splicer<'t, 'a> {
         })
     }
 
+    /// The text of an old item that comes to another place as it is, and the comment that ends its line.
+    fn moved_flow_item(&mut self, node: &Node, old: usize, (_, value): Wanted<'_>) -> Option<[String; 2]> {
+        let (tree, item) = (self.tree, node.items[old]);
+        let end = tree.end(item);
+        let text = &tree.text[item.start..end];
+        if tree.nodes[item.value].value != *value {
+            return None;
+        }
+        self.moved.insert(item.value);
+        let rest = &tree.text[end..tree.line_end(end)];
+        let rest = rest.trim_start_matches(' ').strip_prefix(',').unwrap_or(rest);
+        let comment = if has_comment(rest) { rest } else { "" };
+        Some([[text, if needs_space(text) { " " } else { "" }].concat(), comment.to_owned()])
+    }
+
     /// The text of a new item, written as the one of number `near` is.
     fn flow_item(&self, node: &Node, near: usize, (key, value): Wanted<'_>) -> String {
         let tree = self.tree;
@@ -96,29 +119,31 @@ impl<'t, 'a> Splicer<'t, 'a> {
         new
     }
 
-    fn insert_line(&mut self, node: &Node, previous: Option<usize>, new: &str) {
+    /// Adds an item and the comment behind it on a line of their own. What came to this place before it ends in a comment of
+    /// so many bytes.
+    fn insert_line(&mut self, node: &Node, previous: Option<usize>, [new, behind]: [&str; 2], comment: usize) {
         let tree = self.tree;
         let line_break = self.style.line_break;
         let item = node.items[previous.unwrap_or(0)];
         let start = tree.line_start(item.start);
         let pad = &tree.text[start..item.start];
         let Some(at) = previous else {
-            return self.splice(start..start, format!("{pad}{new},{line_break}"));
+            return self.splice(start..start, format!("{pad}{new},{behind}{line_break}"));
         };
         let end = tree.end(item);
         let line = tree.next_line(end);
         if self.comma(node, at).is_some() {
-            return self.splice(line..line, format!("{pad}{new},{line_break}"));
+            return self.splice(line..line, format!("{pad}{new},{behind}{line_break}"));
         }
         // Behind the last one, or what has just come behind it.
         match self.splices.last_mut().filter(|splice| splice.at == (line..line)) {
             Some(last) => {
-                let len = last.with.len() - line_break.len();
+                let len = last.with.len() - line_break.len() - comment;
                 last.with.insert(len, ',');
             }
             None => self.splice(end..end, if needs_space(&tree.text[..end]) { " ," } else { "," }),
         }
-        self.splice(line..line, format!("{pad}{new}{line_break}"));
+        self.splice(line..line, format!("{pad}{new}{behind}{line_break}"));
     }
 
     fn insert_between(&mut self, node: &Node, previous: Option<usize>, new: &str) {
