@@ -104,9 +104,9 @@ fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String)
         let end = (at == new.len()).then_some(old.len());
         let Some(stay) = end.or_else(|| found[at].filter(|_| stays[at])) else { continue };
         let mut left = old_at..stay;
-        for new in new_at..at {
-            slots.push(match found[new] {
-                Some(moved) => Slot::Moved(moved, new),
+        for (new, of) in (new_at..at).zip(&found[new_at..at]) {
+            slots.push(match of {
+                Some(moved) => Slot::Moved(*moved, new),
                 None => left.find(|&old| free[old]).map_or(Slot::New(new), |old| {
                     free[old] = false;
                     Slot::Kept(old, new)
