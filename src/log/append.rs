@@ -99,6 +99,9 @@ impl Log {
             if !planted(Bug::NotCaughtUp) {
                 self.catch_up(tail, guard)?;
             }
+            if !guard.found_settled && !self.sync_room(&tail.segment)? {
+                continue;
+            }
             let durable = self.locks.watermark.durable().sequence;
             let bytes = std::mem::take(&mut tail.buffer);
             let mut batch = Batch { bytes, tail: &mut *tail, durable, stays: false };
@@ -149,7 +152,7 @@ impl Log {
         let segment = tail.segment.clone();
         let offset = tail.end.offset;
         let end = offset + bytes.len() as u64;
-        if let Err(error) = self.make_room(&segment, end, guard) {
+        if let Err(error) = self.make_room(&segment, end) {
             // Its sync failed, or another process was killed or suspended inside its own: no fault of these edits.
             let poisoned = self.locks.watermark.is_poisoned(segment.header.number);
             return if poisoned { Ok(Written::Elsewhere) } else { Err(error) };
@@ -174,22 +177,30 @@ impl Log {
         Err(Error::OutcomeUnknown(Box::new(healed.err().unwrap_or(error))))
     }
 
+    /// Sync the room in a segment that somebody may have made who was killed before its sync: a crash could cut it short
+    /// again. `false`: that failed, and the segment is poisoned.
+    fn sync_room(&self, segment: &Segment) -> Result<bool, Error> {
+        if planted(Bug::RoomNotSynced) {
+            return Ok(true);
+        }
+        match self.sync_now(segment) {
+            Ok(()) => Ok(true),
+            Err(_) if self.locks.watermark.is_poisoned(segment.header.number) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// See to it that the segment has zeros on disk up to `end` and a frame header beyond.
-    fn make_room(&self, segment: &Segment, end: u64, guard: &AppendGuard<'_>) -> Result<(), Error> {
+    fn make_room(&self, segment: &Segment, end: u64) -> Result<(), Error> {
         let path = &segment.path;
         let needed = end + frame::HEADER_LEN as u64;
-        let room = segment.room.load(SeqCst);
         // A segment never becomes shorter than it was seen to be.
-        if needed <= room && guard.found_settled {
+        if needed <= segment.room.load(SeqCst) {
             return Ok(());
         }
         let len = segment.file.length().map_err(Error::io("look at", path))?;
+        segment.room.fetch_max(len, SeqCst);
         if needed <= len {
-            // Whoever made it this long may have been killed before its sync, and a crash may cut it short again.
-            if len != room && !guard.found_settled && !planted(Bug::RoomNotSynced) {
-                self.sync_now(segment)?;
-            }
-            segment.room.fetch_max(len, SeqCst);
             return Ok(());
         }
         let step = len.clamp(ZEROS_FIRST, ZEROS_MAX);
