@@ -138,10 +138,17 @@ fn work(recorder: &Recorder, mutant: &str) -> Vec<u64> {
 
 /// Mount a disk as it is after a cut, and look: what is wrong, if anything is.
 fn look(disk: &Path, mount: &Path, options: &str, acknowledged: usize) -> Result<(), String> {
-    run("mount", &["-o", &format!("loop,{options}"), disk.to_str().unwrap(), mount.to_str().unwrap()])?;
-    let found = std::panic::catch_unwind(|| look_inside(&mount.join("settings.json"), acknowledged));
-    let _ = run("umount", &[mount.to_str().unwrap()]);
-    found.unwrap_or_else(|_| Err("a panic".to_owned()))
+    let device = run("losetup", &["-f", "--show", disk.to_str().unwrap()])?;
+    // Where somebody else looks at the loop devices, the cache may still hold blocks of the disk before.
+    let found = run("blockdev", &["--flushbufs", &device])
+        .and_then(|_| run("mount", &["-o", options, &device, mount.to_str().unwrap()]))
+        .and_then(|_| {
+            let found = std::panic::catch_unwind(|| look_inside(&mount.join("settings.json"), acknowledged));
+            let _ = run("umount", &[mount.to_str().unwrap()]);
+            found.unwrap_or_else(|_| Err("a panic".to_owned()))
+        });
+    let _ = run("losetup", &["-d", &device]);
+    found
 }
 
 fn look_inside(file: &Path, acknowledged: usize) -> Result<(), String> {

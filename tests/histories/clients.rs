@@ -55,7 +55,9 @@ impl Client {
                         return false;
                     }
                     if again {
+                        // What would come next opens the journal anew: that is for another burst.
                         *journal = None;
+                        return true;
                     }
                 }
             }
