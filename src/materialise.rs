@@ -412,8 +412,7 @@ impl Materialiser<'_> {
         match self.log.storage.rename(&from, to, Rename::Keep) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                drop(side);
-                self.settle(&*self.log.published()?, None)?;
+                self.settle_without(side, None)?;
                 return Ok(Outcome::Again);
             }
             Err(error) => return Err(Error::io("create", to)(error)),

@@ -15,7 +15,7 @@ use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Step, TornTail, pe
 use crate::storage::os::Os;
 use crate::storage::{Lock, Open, Storage};
 use crate::view;
-use crate::watermark::{self, Peek};
+use crate::watermark;
 
 /// What recovery found, and what it would do or has done.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Plan {
     file: FileStatus,
     /// Others were writing: only what they call durable was looked at.
     beside: bool,
+    /// It was performed, and the config file is up to date: nothing is left to ask of a person.
+    settled: bool,
 }
 
 /// What `recover` may do beyond what loses nothing.
@@ -77,7 +79,7 @@ impl Journal {
             Ok((recovery::plan(&evidence, if alone { Look::Alone } else { Look::Noted })?, alone))
         })?;
         let file = looked.file_status(&config)?;
-        Ok(Some(Plan { dir, log: looked.plan, file, beside: !looked.rest }))
+        Ok(Some(Plan { dir, log: looked.plan, file, beside: !looked.rest, settled: false }))
     }
 
     /// What [`recover`](Journal::recover) would do on another disk than the operating system's.
@@ -130,14 +132,14 @@ impl Journal {
         let log = recover_log(&storage, &dir, options)?;
         let looked = view::look_at_file(&config, log)?;
         let file = looked.file_status(&config)?;
-        let plan = Plan { dir, log: looked.plan, file, beside: false };
         let mut open = open.lock_timeout(options.lock_timeout);
         if let Some(format) = options.format.clone() {
             open = open.format(format);
         }
         let journal = open.open(path)?;
         let status = journal.settle_file(options.accept_file)?;
-        Ok((plan, status))
+        let settled = matches!(status, FileStatus::Current { .. });
+        Ok((Plan { dir, log: looked.plan, file, beside: false, settled }, status))
     }
 }
 
@@ -176,10 +178,7 @@ fn gather_between_appends(storage: &dyn Storage, dir: &Path) -> Result<(Evidence
         }
     };
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
-    let end = || match watermark::peek(storage, dir, &boot) {
-        Ok(Peek::ThisBoot { end, .. }) => Some(end),
-        Ok(Peek::OtherBoot | Peek::Void) | Err(_) => None,
-    };
+    let end = || watermark::peek_end(storage, dir, &boot);
     // Held no longer than it takes to open the files and note their ends. Were they opened again, others may write by then.
     let (openings, noted) = (Cell::new(0), Cell::new(None));
     let opened = || {
@@ -298,7 +297,8 @@ impl fmt::Display for Plan {
             match why {
                 Behind::Pending => writeln!(f, "to do     bring the config file up to date")?,
                 Behind::EditedByHand => writeln!(f, "to do     take over what was changed by hand")?,
-                other => writeln!(f, "to you    {}", other.advice())?,
+                other if !self.settled => writeln!(f, "to you    {}", other.advice())?,
+                _ => {}
             }
         }
         Ok(())

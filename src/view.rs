@@ -358,10 +358,7 @@ pub(crate) fn look(
     let mut holder = None;
     let mut of_store = None;
     let standing = watermark::peek(storage, dir, &boot)?;
-    let end = || match watermark::peek(storage, dir, &boot) {
-        Ok(Peek::ThisBoot { end, .. }) => Some(end),
-        _ => None,
-    };
+    let end = || watermark::peek_end(storage, dir, &boot);
     let peek = || match watermark::peek(storage, dir, &boot) {
         Ok(Peek::ThisBoot { durable, .. }) => Standing::ThisBoot(durable),
         Ok(Peek::OtherBoot) => Standing::OtherBoot,

@@ -373,6 +373,14 @@ pub(crate) enum Peek {
     Void,
 }
 
+/// Where the log ends as the watermark of this boot has it, read and not mapped.
+pub(crate) fn peek_end(storage: &dyn Storage, dir: &Path, boot: &[u8; 16]) -> Option<End> {
+    match peek(storage, dir, boot) {
+        Ok(Peek::ThisBoot { end, .. }) => Some(end),
+        Ok(Peek::OtherBoot | Peek::Void) | Err(_) => None,
+    }
+}
+
 /// Where the log ends, and whether it [holds just that](Watermark::settle): other after every append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {

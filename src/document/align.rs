@@ -95,8 +95,7 @@ fn align_between(old: &[Value], new: &[&Value], text: impl Fn(&Value) -> String)
     let mut found = equals(&old_texts, &new_texts);
     add_similar(old, new, &mut found, |shared, of| 2 * shared >= of);
     let stays = longest_rise(&found);
-    let mut free = vec![true; old.len()];
-    found.iter().flatten().for_each(|&at| free[at] = false);
+    let mut free = not_found(old.len(), &found);
 
     let mut slots = Vec::with_capacity(new.len());
     let (mut old_at, mut new_at) = (0, 0);
@@ -141,11 +140,6 @@ pub(super) fn renamed<'v>(
     new: impl Iterator<Item = (usize, &'v Value)>,
     text: impl Fn(&Value) -> String,
 ) -> Vec<(usize, usize)> {
-    let is_filled = |value: &Value| match value {
-        Value::Object(map) => !map.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => false,
-    };
     let (new_at, new): (Vec<usize>, Vec<&Value>) = new.filter(|(_, value)| is_filled(value)).unzip();
     if new.is_empty() {
         return Vec::new();
@@ -158,12 +152,29 @@ pub(super) fn renamed<'v>(
     found.iter().zip(new_at).filter_map(|(old, new)| Some((old_at[(*old)?], new))).collect()
 }
 
+/// Whether this is a collection with something in it.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+pub(super) fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    }
+}
+
+/// Of so many old ones, which are none of those that were `found`.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+pub(super) fn not_found(old: usize, found: &[Option<usize>]) -> Vec<bool> {
+    let mut free = vec![true; old];
+    found.iter().flatten().for_each(|&at| free[at] = false);
+    free
+}
+
 /// Finds those among the rest that have marks in common which no others have: enough of those of the old one, and more than
 /// with what stands at the same place.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn add_similar(old: &[Value], new: &[&Value], found: &mut [Option<usize>], is_enough: impl Fn(usize, usize) -> bool) {
-    let mut free = vec![true; old.len()];
-    found.iter().flatten().for_each(|&at| free[at] = false);
+    let free = not_found(old.len(), found);
     let marks_if = |is_free: bool, value: &Value| if is_free { marks(value) } else { Vec::new() };
     let old_marks: Vec<Vec<u64>> = old.iter().zip(&free).map(|(value, free)| marks_if(*free, value)).collect();
     let new_marks: Vec<Vec<u64>> = new.iter().zip(&*found).map(|(value, at)| marks_if(at.is_none(), value)).collect();

@@ -34,14 +34,12 @@ impl Materialiser<'_> {
         // Whoever opens the old text from here on to write into it waits until it is decided where that text is.
         let leased = old.file.try_lease(Lease::Read);
         if matches!(leased, Ok(false)) {
-            drop(side);
-            self.settle(&*self.log.published()?, None)?;
+            self.settle_without(side, None)?;
             return Ok(Outcome::Again);
         }
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             let _ = old.file.end_lease(Lease::Read);
-            drop(side);
-            self.settle(&*self.log.published()?, None)?;
+            self.settle_without(side, None)?;
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
                 // A mount point, or a file system that cannot exchange two files.
@@ -58,8 +56,7 @@ impl Materialiser<'_> {
             };
             // Whoever waited opens what lies in its place again.
             let _ = old.file.end_lease(Lease::Read);
-            drop(side);
-            self.settle(&*self.log.published()?, Some(back))?;
+            self.settle_without(side, Some(back))?;
             return Ok(Outcome::Again);
         }
         let outcome = self.finish(version, side)?;
@@ -191,6 +188,14 @@ impl Materialiser<'_> {
             return Ok(false);
         }
         file::holds(&*out, &old.bytes).map_err(Error::io("read", path))
+    }
+
+    /// Say what came of a text that did not stay in its place. Held open for writing, it would look like one that somebody is
+    /// about to write into.
+    pub(super) fn settle_without(&self, side: Beside, back: Option<Restored>) -> Result<(), Error> {
+        drop(side);
+        self.settle(&*self.log.published()?, back)?;
+        Ok(())
     }
 
     /// Make the new name durable and tell the log, whose note rides on the next sync.

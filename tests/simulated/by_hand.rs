@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use cfgwal::sim::{Disk, FaultPlan, Limits, Process};
 use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Path, RecoverOptions, Value, View};
 
+use crate::dice::Dice;
+
 const FILE: &str = "/settings.json";
 const OTHER: &str = "/other.json";
 const PROGRAMS: usize = 3;
@@ -37,23 +39,6 @@ const FIRST: &str = r#"{
 
 type Values = BTreeMap<&'static str, Option<u64>>;
 
-/// Random numbers from a seed.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
-
 fn values_in(text: &str) -> Values {
     let all: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
     let pointer = |key: &str| format!("/{}", key.replace('.', "/").replace("[0]", "/0"));
@@ -61,9 +46,9 @@ fn values_in(text: &str) -> Values {
 }
 
 /// The text again with these values, keys in another order, laid out in another way.
-fn remade(values: &Values, draw: &mut Draw) -> String {
+fn remade(values: &Values, draw: &mut Dice) -> String {
     let (gap, nl) = draw.of(&[("  ", "\n"), ("", ""), (" ", " "), ("\t", "\n")]);
-    let pairs = |prefix: &str, more: &str, draw: &mut Draw| {
+    let pairs = |prefix: &str, more: &str, draw: &mut Dice| {
         let own = |key: &&&str| key.strip_prefix(prefix).is_some_and(|rest| !rest.contains('.'));
         let mut lines: Vec<String> = KEYS
             .iter()
@@ -134,7 +119,7 @@ fn act(journal: &Journal, what: u64, set: Op) -> Done {
 struct World {
     disk: Disk,
     person: Process,
-    draw: Draw,
+    draw: Dice,
     next: u64,
     expected: Expected,
     pending: Option<Saves>,
@@ -157,7 +142,7 @@ fn try_open(process: &Process) -> Result<Journal, cfgwal::Error> {
 
 impl World {
     fn new(seed: u64, cuts: bool) -> World {
-        let mut draw = Draw(seed);
+        let mut draw = Dice::seeded(seed);
         let disk = Disk::seeded(seed);
         let person = disk.process();
         let mode = if cuts { 2 + draw.below(6) } else { draw.below(8) };
@@ -318,7 +303,7 @@ impl World {
         let made = Arc::new(Mutex::new(None));
         let (key, value) = (self.draw.of(&KEYS), self.fresh());
         let (is_remade, in_place) = (self.draw.below(2) == 0, self.stays || (!self.cuts && self.draw.below(2) == 0));
-        let mut draw = Draw(self.draw.below(u64::MAX));
+        let mut draw = Dice::seeded(self.draw.below(u64::MAX));
         let (person, result) = (self.person.clone(), made.clone());
         let (disk, cuts) = (self.disk.clone(), self.cuts);
         let mut calls = 0;

@@ -8,28 +8,13 @@ use std::sync::{Arc, Mutex};
 use cfgwal::sim::{Call, Disk, FaultPlan, Handle, Process, SyncFault, Times};
 use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Path, RecoverOptions, Value};
 
+use crate::dice::Dice;
+
 const PROGRAMS: usize = 3;
 /// Values that programs set.
 const KEYS: [&str; 4] = ["w0", "w1", "w2", "w3"];
 /// Lines that nobody touches, so that no save drops most of the text.
 const KEPT: [&str; 6] = ["k0", "k1", "k2", "k3", "k4", "k5"];
-
-/// Random numbers from a seed.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
 
 /// A format of which every value has a line of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +122,7 @@ enum Stage {
 struct Editor {
     kind: Kind,
     process: Process,
-    draw: Draw,
+    draw: Dice,
     style: Style,
     stage: Stage,
     /// One in so many steps a save begins; 0: none begins.
@@ -260,7 +245,7 @@ impl Editor {
 struct World {
     kind: Kind,
     disk: Disk,
-    draw: Draw,
+    draw: Dice,
     next: u64,
     /// What each value of the programs may be.
     expected: BTreeMap<&'static str, BTreeSet<u64>>,
@@ -271,7 +256,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        let mut draw = Draw(seed);
+        let mut draw = Dice::seeded(seed);
         let disk = Disk::seeded(seed);
         let kind = draw.of(&[Kind::Json, Kind::Toml, Kind::Yaml, Kind::Csv]);
         let mode = draw.below(4);
@@ -286,7 +271,7 @@ impl World {
         let editor = Editor {
             kind,
             process,
-            draw: Draw(draw.below(u64::MAX)),
+            draw: Dice::seeded(draw.below(u64::MAX)),
             style: Style::Rename,
             stage: Stage::Idle,
             often,

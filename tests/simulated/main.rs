@@ -6,6 +6,9 @@ mod after_crash;
 mod by_hand;
 mod crash_states;
 mod damage;
+#[allow(dead_code, reason = "each test binary uses its own part")]
+#[path = "../support/dice.rs"]
+mod dice;
 mod editors;
 mod failing_calls;
 mod half_way;

@@ -10,6 +10,7 @@ use cfgwal::{Error, Journal, Materialise, Op, View};
 
 use crate::after_crash::Tally;
 use crate::crash_states::on_all_cores;
+use crate::dice::Dice;
 
 const FILE: &str = "/settings.json";
 /// Turns after which nobody can still be on the way to an end.
@@ -29,17 +30,10 @@ struct Next {
     /// Turns at which whoever is at work falls behind all others. None: each turn is drawn anew.
     drops: Option<Vec<u64>>,
     turn: u64,
-    dice: u64,
+    dice: Dice,
 }
 
 impl Next {
-    fn draw(&mut self) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.dice ^ (self.dice >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     fn pick(&mut self, waits: bool) {
         self.turn += 1;
         assert!(self.turn < TURNS_MAX, "nobody gets to an end");
@@ -55,7 +49,7 @@ impl Next {
             }
             self.who = running.into_iter().max_by_key(|who| self.priorities[*who]).expect("somebody runs");
         } else {
-            let at = self.draw() as usize % running.len();
+            let at = self.dice.below(running.len() as u64) as usize;
             self.who = running[at];
         }
     }
@@ -69,11 +63,11 @@ impl Turns {
             priorities: (0..count as u64).map(|at| 1_000_000 + (at * 7 + seed) % count as u64).collect(),
             drops: None,
             turn: 0,
-            dice: seed,
+            dice: Dice::seeded(seed),
         };
         if seed % 2 == 1 {
             // Three changes at moments of their own: most races need no more.
-            next.drops = Some((0..3).map(|_| next.draw() % 400).collect());
+            next.drops = Some((0..3).map(|_| next.dice.below(400)).collect());
         }
         Turns { next: Mutex::new(next), changed: Condvar::new() }
     }

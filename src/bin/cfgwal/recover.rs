@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cfgwal::{FileStatus, Journal, Plan, RecoverOptions, TornTail, Value};
+use cfgwal::{Journal, Plan, RecoverOptions, TornTail, Value};
 use clap::Args;
 
 use crate::context::Context;
@@ -51,7 +51,7 @@ pub fn run(args: &Recover, context: &Context, out: &mut Terminal) -> Result<Exit
     };
     if args.dry_run {
         drop(progress);
-        print(&plan, false, out)?;
+        print(&plan, out)?;
         return Ok(if plan.is_clean() { Exit::Done } else { Exit::Damaged });
     }
     recover(args, context, &file, progress, out)
@@ -70,7 +70,7 @@ fn recover(
     options.lock_timeout = context.lock_timeout;
     let (plan, status) = Journal::recover(file, &options)?;
     drop(progress);
-    print(&plan, matches!(status, FileStatus::Current { .. }), out)?;
+    print(&plan, out)?;
     let exit = settled(file.to_owned(), &status)?;
     if !out.json() {
         out.chat(&format!("done      the file is {}", file_line(&status)))?;
@@ -78,13 +78,11 @@ fn recover(
     Ok(exit)
 }
 
-/// `is_settled`: nothing is left to ask of a person, who may just have said what to do.
-fn print(plan: &Plan, is_settled: bool, out: &mut Terminal) -> Result<(), Failure> {
+fn print(plan: &Plan, out: &mut Terminal) -> Result<(), Failure> {
     if out.json() {
         return out.value(&to_value(plan));
     }
-    let text = plan.to_string();
-    text.lines().filter(|line| !is_settled || !line.starts_with("to you")).try_for_each(|line| out.line(line))
+    plan.to_string().lines().try_for_each(|line| out.line(line))
 }
 
 fn to_value(plan: &Plan) -> Value {

@@ -15,7 +15,7 @@ use super::scalar::restyled;
 use super::tree::{Id, Kind, Node, Tree};
 use super::write::{self, Style};
 use crate::document::Unpatchable;
-use crate::document::align::{self, align, longest_rise};
+use crate::document::align::{self, align, is_filled, longest_rise};
 use crate::document::edit::Splice;
 use crate::document::position;
 use crate::value::{Map, Value};
@@ -374,23 +374,13 @@ impl<'t, 'a> Splicer<'t, 'a> {
     }
 }
 
-/// Whether this is a collection with something in it.
-fn is_filled(value: &Value) -> bool {
-    match value {
-        Value::Object(map) => !map.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => false,
-    }
-}
-
 /// Keys that keep their order stay. Between two of them, as many new keys as old ones are the old ones renamed if the values
 /// are the same; and so are those that are known again by what is in them, if that is looked for.
 fn named_slots(map: &Map, wanted: &[Wanted<'_>], is_searched: bool) -> Vec<Slot> {
     let known: HashMap<&str, usize> = map.keys().enumerate().map(|(at, key)| (key, at)).collect();
     let old: Vec<&Value> = map.values().collect();
     let mut found: Vec<Option<usize>> = wanted.iter().map(|(key, _)| known.get((*key)?).copied()).collect();
-    let mut is_gone = vec![true; old.len()];
-    found.iter().flatten().for_each(|&at| is_gone[at] = false);
+    let mut is_gone = align::not_found(old.len(), &found);
     let mut renamed = vec![false; wanted.len()];
     if is_searched {
         let lost = (0..old.len()).filter(|&at| is_gone[at]).map(|at| (at, old[at].clone()));

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Done, Place, Slot, Splicer, Wanted, is_filled};
+use super::{Done, Place, Slot, Splicer, Wanted};
 use crate::document::Unpatchable;
+use crate::document::align::is_filled;
 use crate::document::edit;
 use crate::document::yaml::tree::{Item, Node};
 use crate::document::yaml::write;
@@ -14,18 +15,18 @@ impl<'t, 'a> Splicer<'t, 'a> {
         let mut previous = None;
         let front = self.front(node);
         for slot in slots {
-            match *slot {
-                Slot::Kept { old, .. } | Slot::Renamed { old, .. } => previous = Some(old),
+            let lines = match *slot {
+                Slot::Kept { old, .. } | Slot::Renamed { old, .. } => {
+                    previous = Some(old);
+                    continue;
+                }
                 Slot::Moved { old, new, renamed } => {
                     let key = wanted[new].0.filter(|_| renamed);
-                    let lines = self.moved_lines(node, old, (key, wanted[new].1))?;
-                    self.insert_lines(node, previous.map_or(front, |at| self.tail(node.items[at])), &lines);
+                    self.moved_lines(node, old, (key, wanted[new].1))?
                 }
-                Slot::New(new) => {
-                    let lines = self.new_lines(node, previous, wanted[new]);
-                    self.insert_lines(node, previous.map_or(front, |at| self.tail(node.items[at])), &lines);
-                }
-            }
+                Slot::New(new) => self.new_lines(node, previous, wanted[new]),
+            };
+            self.insert_lines(node, previous.map_or(front, |at| self.tail(node.items[at])), &lines);
         }
         let mut at = 0;
         while at < kept.len() {
