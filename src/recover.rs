@@ -25,8 +25,6 @@ pub struct Plan {
     file: FileStatus,
     /// Others were writing: only what they call durable was looked at.
     beside: bool,
-    /// It was performed, and the config file is up to date: nothing is left to ask of a person.
-    settled: bool,
 }
 
 /// What `recover` may do beyond what loses nothing.
@@ -79,7 +77,7 @@ impl Journal {
             Ok((recovery::plan(&evidence, if alone { Look::Alone } else { Look::Noted })?, alone))
         })?;
         let file = looked.file_status(&config)?;
-        Ok(Some(Plan { dir, log: looked.plan, file, beside: !looked.rest, settled: false }))
+        Ok(Some(Plan { dir, log: looked.plan, file, beside: !looked.rest }))
     }
 
     /// What [`recover`](Journal::recover) would do on another disk than the operating system's.
@@ -132,14 +130,14 @@ impl Journal {
         let log = recover_log(&storage, &dir, options)?;
         let looked = view::look_at_file(&config, log)?;
         let file = looked.file_status(&config)?;
+        let plan = Plan { dir, log: looked.plan, file, beside: false };
         let mut open = open.lock_timeout(options.lock_timeout);
         if let Some(format) = options.format.clone() {
             open = open.format(format);
         }
         let journal = open.open(path)?;
         let status = journal.settle_file(options.accept_file)?;
-        let settled = matches!(status, FileStatus::Current { .. });
-        Ok((Plan { dir, log: looked.plan, file, beside: false, settled }, status))
+        Ok((plan, status))
     }
 }
 
@@ -206,6 +204,14 @@ impl Plan {
     /// What it would do to the journal, in order.
     pub fn steps(&self) -> &[Step] {
         &self.log.steps
+    }
+
+    /// What keeps the config file from being up to date that only a person can see to.
+    pub fn left_to_you(&self) -> Option<&Behind> {
+        match &self.file {
+            FileStatus::Current { .. } | FileStatus::Behind { why: Behind::Pending | Behind::EditedByHand, .. } => None,
+            FileStatus::Behind { why, .. } => Some(why),
+        }
     }
 
     /// What is not as it should be and stops nothing.
@@ -293,14 +299,14 @@ impl fmt::Display for Plan {
         for step in &self.log.steps {
             writeln!(f, "to do     {step}")?;
         }
-        if let FileStatus::Behind { why, .. } = &self.file {
-            match why {
-                Behind::Pending => writeln!(f, "to do     bring the config file up to date")?,
-                Behind::EditedByHand => writeln!(f, "to do     take over what was changed by hand")?,
-                other if !self.settled => writeln!(f, "to you    {}", other.advice())?,
-                _ => {}
+        match &self.file {
+            FileStatus::Behind { why: Behind::Pending, .. } => {
+                writeln!(f, "to do     bring the config file up to date")
             }
+            FileStatus::Behind { why: Behind::EditedByHand, .. } => {
+                writeln!(f, "to do     take over what was changed by hand")
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -52,6 +52,9 @@ pub fn run(args: &Recover, context: &Context, out: &mut Terminal) -> Result<Exit
     if args.dry_run {
         drop(progress);
         print(&plan, out)?;
+        if let Some(why) = plan.left_to_you().filter(|_| !out.json()) {
+            out.line(&format!("to you    {}", why.advice()))?;
+        }
         return Ok(if plan.is_clean() { Exit::Done } else { Exit::Damaged });
     }
     recover(args, context, &file, progress, out)
