@@ -613,15 +613,15 @@ fn later_frames(bytes: &[u8], seed: &Seed) -> Later {
     let mut later = Later::default();
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        match frame::decode(rest, seed) {
-            Ok(frame) => {
-                later.durable = later.durable.max(frame.fields.durable);
-                later.sequence = later.sequence.max(frame.fields.sequence);
-                later.revision = later.revision.max(frame.fields.revision);
-                at += frame.stored_len() as usize;
-            }
-            Err(_) => at += frame::ALIGN as usize,
-        }
+        let frame = frame::decode(rest, seed).ok().filter(|frame| frame.fields.are_possible());
+        let Some(frame) = frame else {
+            at += frame::ALIGN as usize;
+            continue;
+        };
+        later.durable = later.durable.max(frame.fields.durable);
+        later.sequence = later.sequence.max(frame.fields.sequence);
+        later.revision = later.revision.max(frame.fields.revision);
+        at += frame.stored_len() as usize;
     }
     later
 }

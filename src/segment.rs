@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::error::Error;
 use crate::frame::{self, Fault, Frame, FrameKind, Seed, u32_at, u64_at};
+use crate::limits::COUNT_MAX;
 use crate::planted::{Bug, planted};
 use crate::storage::{self, File, Open, Rename, Stat, Storage};
 
@@ -23,8 +24,6 @@ pub(crate) const HEADER_LEN: usize = 108;
 /// The header stands twice in its block, so that one bad sector does not take the salt with it.
 const COPIES: [usize; 2] = [0, 2048];
 const NAME: &str = "wal-";
-/// Segments, sequences and revisions count no further: whatever says otherwise was not written by us.
-pub(crate) const COUNT_MAX: u64 = (1 << 44) - 1;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

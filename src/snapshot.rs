@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
+use crate::limits::COUNT_MAX;
 use crate::note::TextHash;
 use crate::op::codec::{self, Input, Output, Wire};
 use crate::planted::{Bug, planted};
-use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
+use crate::segment::{BLOCK, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, File, Open, Outgoing, Rename, Storage};
 use crate::value::{OrderedMap, Value};

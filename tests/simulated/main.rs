@@ -11,6 +11,7 @@ mod damage;
 mod dice;
 mod editors;
 mod failing_calls;
+mod given_up;
 mod half_way;
 mod looks;
 mod meanwhile;
