@@ -74,7 +74,7 @@ fn gather_once(
     let mut found = Vec::new();
     let mut covered = 0;
     for (revision, file) in snapshots.into_iter().rev() {
-        let snapshot = snapshot::decode(&file.read(u64::MAX)?);
+        let snapshot = snapshot::decode_named(revision, &file.read(u64::MAX)?);
         let enough = snapshot.is_ok();
         if let Ok(snapshot) = &snapshot {
             covered = covered.max(snapshot.header.next_segment);
