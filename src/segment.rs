@@ -166,8 +166,7 @@ pub(crate) fn name(number: u64) -> String {
 /// The number in the name of a segment's file.
 pub(crate) fn number_in(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(NAME)?;
-    let lower = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let number = (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
+    let number = storage::is_hex(digits, 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
     number.filter(|number| (1..=COUNT_MAX).contains(number))
 }
 

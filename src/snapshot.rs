@@ -118,8 +118,7 @@ pub(crate) fn name(revision: u64) -> String {
 /// The revision in the name of a snapshot's file.
 pub(crate) fn revision_in(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(NAME)?;
-    let lower = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+    storage::is_hex(digits, 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
 impl Header {

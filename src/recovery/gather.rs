@@ -128,6 +128,6 @@ impl Opened {
 /// Whether a name is one that `segment` or `snapshot` gives to an unfinished file, and no other.
 pub(super) fn is_leftover(name: &str) -> bool {
     let Some((made, id)) = name.split_once(".tmp-") else { return false };
-    let hex = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    hex && (made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
+    storage::is_hex(id, 32)
+        && (made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
 }
