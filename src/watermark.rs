@@ -333,7 +333,7 @@ impl Watermark {
     }
 }
 
-/// What the watermark of a journal says, read and not mapped: for those who only look. `None`: nothing that counts.
+/// What the watermark of a journal says, read and not mapped: for those who only look.
 pub(crate) fn peek(storage: &dyn Storage, dir: &Path, boot: &[u8; 16]) -> Result<Peek, Error> {
     let path = dir.join(NAME);
     let file = match storage.open(&path, Open::Read) {
