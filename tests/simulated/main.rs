@@ -18,6 +18,7 @@ mod meanwhile;
 mod moved_away;
 mod planted;
 mod rewriting;
+mod rules;
 mod scenes;
 mod schedules;
 mod second_crash;
