@@ -410,19 +410,16 @@ impl<'a> Replay<'a> {
 
     /// Whether a segment goes on where the log stands; then the cursor is at its start.
     fn enter(&mut self, header: &Header) -> bool {
-        let version = &mut self.plan.version;
-        let start = header.start();
-        let follows = (start.sequence, start.revision, start.check)
-            == (version.cursor.sequence, version.cursor.revision, version.cursor.check);
-        let ours = header.store == self.plan.store || planted(Bug::StoreIgnored);
-        if follows && ours {
-            version.segment = header.number;
-            version.cursor = start;
-            // A segment is made when all before its first frame is durable.
-            self.plan.durable = start;
-            self.plan.repeat.clear();
+        let plan = &mut self.plan;
+        if !header.goes_on(&plan.store, &plan.version.cursor) {
+            return false;
         }
-        follows && ours
+        plan.version.segment = header.number;
+        plan.version.cursor = header.start();
+        // A segment is made when all before its first frame is durable.
+        plan.durable = header.start();
+        plan.repeat.clear();
+        true
     }
 
     /// Replay one segment; `false` ends the replay.

@@ -117,6 +117,13 @@ impl Header {
         })
     }
 
+    /// Whether it goes on where the log of a store stands.
+    pub(crate) fn goes_on(&self, store: &[u8; 16], here: &Cursor) -> bool {
+        let start = self.start();
+        let follows = (start.sequence, start.revision, start.check) == (here.sequence, here.revision, here.check);
+        follows && (self.store == *store || planted(Bug::StoreIgnored))
+    }
+
     /// Where its first frame goes.
     pub(crate) fn start(&self) -> Cursor {
         Cursor { offset: BLOCK, sequence: self.first - 1, revision: self.revision_before, check: self.check_before }
