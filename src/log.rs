@@ -40,7 +40,6 @@ pub(crate) use append::{Entry, Request, Want};
 pub(crate) use heal::successor;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
 
 /// Bytes of log after which a version is kept for readers, whether or not one has asked.
@@ -369,6 +368,7 @@ impl Log {
             advanced.map_err(|fault| damaged(segment, version, DamageKind::Record(fault)))
         })
     }
+
     /// Go on in the next segment, which must begin where the version is.
     fn enter(&self, version: &mut Version, next: &Segment) -> Result<(), Error> {
         if !next.header.goes_on(&self.store, &version.cursor) {
@@ -378,7 +378,6 @@ impl Log {
         version.cursor = next.header.start();
         Ok(())
     }
-
 
     /// The newest revision that this process has appended or read, durable or not.
     pub(crate) fn newest(&self) -> u64 {

@@ -284,13 +284,13 @@ pub(crate) fn check_file(file: &dyn File) -> io::Result<Option<(Header, u64)>> {
     let checks = at - HEADER_LEN as u64 == header.body_len && crc.finalize() == header.body_crc;
     Ok((checks || planted(Bug::SnapshotUnchecked)).then_some((header, at)))
 }
+
 /// The snapshot in the bytes of the file that is named after this revision.
 pub(crate) fn decode_named(revision: u64, bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
     let snapshot = decode(bytes)?;
     // A copy of an older one, say, which would count as the newest.
     if snapshot.header.revision == revision { Ok(snapshot) } else { Err(SnapshotFault::Header) }
 }
-
 
 /// The snapshot in a file's bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
@@ -366,7 +366,6 @@ pub(crate) fn write(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::storage::PIECE;
