@@ -158,11 +158,12 @@ fn revisions(log: &Log) -> Result<Vec<u64>, Error> {
     Ok(found)
 }
 
-/// The header of a snapshot whose every byte checks, and its length.
+/// The header of a snapshot whose every byte checks and that has its own name, and its length.
 fn intact(log: &Log, revision: u64) -> Result<Option<(snapshot::Header, u64)>, Error> {
     let path = log.dir.join(snapshot::name(revision));
     let file = log.storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
-    snapshot::check_file(&*file).map_err(Error::io("read", &path))
+    let found = snapshot::check_file(&*file).map_err(Error::io("read", &path))?;
+    Ok(found.filter(|(header, _)| header.revision == revision))
 }
 
 fn read(log: &Log, revision: u64) -> Result<Vec<u8>, Error> {

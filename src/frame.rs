@@ -14,7 +14,7 @@
 //!
 //! Knows bytes only: what a payload means is `op`'s and `note`'s business, where a frame lies is `segment`'s.
 
-use crate::limits::RECORD_MAX;
+use crate::limits::{COUNT_MAX, RECORD_MAX};
 use crate::planted::{Bug, planted};
 
 /// Bytes before the payload.
@@ -61,6 +61,13 @@ pub(crate) struct Fields {
     /// Edits up to here, this frame included.
     pub revision: u64,
     pub kind: FrameKind,
+}
+
+impl Fields {
+    /// Whether a writer of ours can have chosen them: what goes on from others would not be read back.
+    pub(crate) fn are_possible(&self) -> bool {
+        self.sequence.max(self.durable).max(self.revision) <= COUNT_MAX
+    }
 }
 
 /// A frame whose every byte checked.

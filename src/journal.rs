@@ -205,7 +205,7 @@ impl Journal {
             return Err(Error::Forbidden { path: config.path, rule, instead });
         }
         let dir = config.journal();
-        let command = options.command.clone().unwrap_or_else(command_line);
+        let command = options.command.clone().unwrap_or_else(program_name);
         if !config.has_journal()? {
             config.format = birth::bear(&config, &dir, options.create)?;
         }
@@ -642,10 +642,9 @@ impl Inner {
     }
 }
 
-/// Program and arguments up to the first that may hold a value: what a waiter is told about who holds a lock.
-fn command_line() -> String {
-    let mut words = std::env::args_os();
-    let program = words.next().map(PathBuf::from).unwrap_or_default();
+/// What a waiter is told about who holds a lock. Arguments are left out: any of them may be a secret.
+fn program_name() -> String {
+    let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     program.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 

@@ -7,6 +7,9 @@ pub const RECORD_MAX: usize = 64 << 20;
 /// The longest key of an object, in bytes of UTF-8.
 pub const KEY_MAX: usize = 1024;
 
+/// Segments, sequences and revisions count no further: whatever says otherwise was not written by us.
+pub(crate) const COUNT_MAX: u64 = (1 << 44) - 1;
+
 /// How deep containers may nest, and so how many segments a path may have.
 ///
 /// Small enough that code which follows the nesting by recursion stays far from the end of any

@@ -40,7 +40,6 @@ pub(crate) use append::{Entry, Request, Want};
 pub(crate) use heal::successor;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
 
 /// Bytes of log after which a version is kept for readers, whether or not one has asked.
@@ -346,7 +345,7 @@ impl Log {
             self.replay(&segment, version, until)?;
             match next {
                 Some(next) => {
-                    enter(version, &next)?;
+                    self.enter(version, &next)?;
                     segment = next;
                 }
                 None => return Ok(true),
@@ -364,18 +363,20 @@ impl Log {
 
     fn replay_frames(&self, segment: &Segment, version: &mut Version, until: u64) -> Result<Stop, Error> {
         let mut cursor = version.cursor;
-        let place = version.cursor;
         segment.scan(&mut cursor, until, |frame, behind| {
-            version.advance(frame, behind).map_err(|fault| {
-                Error::Damaged(Box::new(Damage {
-                    file: segment.path.clone(),
-                    offset: place.offset,
-                    first_revision: version.revision() + 1,
-                    last_revision: None,
-                    fault: DamageKind::Record(fault),
-                }))
-            })
+            let advanced = version.advance(frame, behind);
+            advanced.map_err(|fault| damaged(segment, version, DamageKind::Record(fault)))
         })
+    }
+
+    /// Go on in the next segment, which must begin where the version is.
+    fn enter(&self, version: &mut Version, next: &Segment) -> Result<(), Error> {
+        if !next.header.goes_on(&self.store, &version.cursor) {
+            return Err(damaged(next, version, DamageKind::SegmentHeader));
+        }
+        version.segment = next.header.number;
+        version.cursor = next.header.start();
+        Ok(())
     }
 
     /// The newest revision that this process has appended or read, durable or not.
@@ -584,18 +585,6 @@ fn open_segment(storage: &dyn Storage, dir: &Path, number: u64) -> Result<Segmen
             fault: DamageKind::SegmentHeader,
         }))),
     }
-}
-
-/// Go on in the next segment, which must begin where the version is.
-fn enter(version: &mut Version, next: &Segment) -> Result<(), Error> {
-    let start = next.header.start();
-    let here = &version.cursor;
-    if (start.sequence, start.revision, start.check) != (here.sequence, here.revision, here.check) {
-        return Err(damaged(next, version, DamageKind::SegmentHeader));
-    }
-    version.segment = next.header.number;
-    version.cursor = start;
-    Ok(())
 }
 
 fn damaged(segment: &Segment, version: &Version, fault: DamageKind) -> Error {

@@ -463,7 +463,6 @@ impl IntoPath for String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
 
@@ -633,7 +632,7 @@ mod tests {
     }
 
     #[test]
-    fn family_of_a_path() {
+    fn a_path_is_its_parent_and_its_last_segment() {
         let path = Path::parse("a.b[0]").unwrap();
         assert_eq!(path.parent(), Some(Path::parse("a.b").unwrap()));
         assert_eq!(path.last(), Some(&0.into()));

@@ -109,7 +109,6 @@ fn escaped_char(text: &[u8]) -> Option<(char, usize)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -410,19 +410,16 @@ impl<'a> Replay<'a> {
 
     /// Whether a segment goes on where the log stands; then the cursor is at its start.
     fn enter(&mut self, header: &Header) -> bool {
-        let version = &mut self.plan.version;
-        let start = header.start();
-        let follows = (start.sequence, start.revision, start.check)
-            == (version.cursor.sequence, version.cursor.revision, version.cursor.check);
-        let ours = header.store == self.plan.store || planted(Bug::StoreIgnored);
-        if follows && ours {
-            version.segment = header.number;
-            version.cursor = start;
-            // A segment is made when all before its first frame is durable.
-            self.plan.durable = start;
-            self.plan.repeat.clear();
+        let plan = &mut self.plan;
+        if !header.goes_on(&plan.store, &plan.version.cursor) {
+            return false;
         }
-        follows && ours
+        plan.version.segment = header.number;
+        plan.version.cursor = header.start();
+        // A segment is made when all before its first frame is durable.
+        plan.durable = header.start();
+        plan.repeat.clear();
+        true
     }
 
     /// Replay one segment; `false` ends the replay.
@@ -613,15 +610,15 @@ fn later_frames(bytes: &[u8], seed: &Seed) -> Later {
     let mut later = Later::default();
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        match frame::decode(rest, seed) {
-            Ok(frame) => {
-                later.durable = later.durable.max(frame.fields.durable);
-                later.sequence = later.sequence.max(frame.fields.sequence);
-                later.revision = later.revision.max(frame.fields.revision);
-                at += frame.stored_len() as usize;
-            }
-            Err(_) => at += frame::ALIGN as usize,
-        }
+        let frame = frame::decode(rest, seed).ok().filter(|frame| frame.fields.are_possible());
+        let Some(frame) = frame else {
+            at += frame::ALIGN as usize;
+            continue;
+        };
+        later.durable = later.durable.max(frame.fields.durable);
+        later.sequence = later.sequence.max(frame.fields.sequence);
+        later.revision = later.revision.max(frame.fields.revision);
+        at += frame.stored_len() as usize;
     }
     later
 }

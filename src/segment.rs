@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::error::Error;
 use crate::frame::{self, Fault, Frame, FrameKind, Seed, u32_at, u64_at};
+use crate::limits::COUNT_MAX;
 use crate::planted::{Bug, planted};
 use crate::storage::{self, File, Open, Rename, Stat, Storage};
 
@@ -23,8 +24,6 @@ pub(crate) const HEADER_LEN: usize = 108;
 /// The header stands twice in its block, so that one bad sector does not take the salt with it.
 const COPIES: [usize; 2] = [0, 2048];
 const NAME: &str = "wal-";
-/// Segments, sequences and revisions count no further: whatever says otherwise was not written by us.
-pub(crate) const COUNT_MAX: u64 = (1 << 44) - 1;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +117,13 @@ impl Header {
         })
     }
 
+    /// Whether it goes on where the log of a store stands.
+    pub(crate) fn goes_on(&self, store: &[u8; 16], here: &Cursor) -> bool {
+        let start = self.start();
+        let follows = (start.sequence, start.revision, start.check) == (here.sequence, here.revision, here.check);
+        follows && (self.store == *store || planted(Bug::StoreIgnored))
+    }
+
     /// Where its first frame goes.
     pub(crate) fn start(&self) -> Cursor {
         Cursor { offset: BLOCK, sequence: self.first - 1, revision: self.revision_before, check: self.check_before }
@@ -167,8 +173,7 @@ pub(crate) fn name(number: u64) -> String {
 /// The number in the name of a segment's file.
 pub(crate) fn number_in(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(NAME)?;
-    let lower = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let number = (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
+    let number = storage::is_hex(digits, 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
     number.filter(|number| (1..=COUNT_MAX).contains(number))
 }
 

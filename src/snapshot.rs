@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
+use crate::limits::COUNT_MAX;
 use crate::note::TextHash;
 use crate::op::codec::{self, Input, Output, Wire};
 use crate::planted::{Bug, planted};
-use crate::segment::{BLOCK, COUNT_MAX, Cursor, FORMAT_VERSION};
+use crate::segment::{BLOCK, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, File, Open, Outgoing, Rename, Storage};
 use crate::value::{OrderedMap, Value};
@@ -117,8 +118,7 @@ pub(crate) fn name(revision: u64) -> String {
 /// The revision in the name of a snapshot's file.
 pub(crate) fn revision_in(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(NAME)?;
-    let lower = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (digits.len() == 16 && lower).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+    storage::is_hex(digits, 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
 impl Header {
@@ -285,6 +285,13 @@ pub(crate) fn check_file(file: &dyn File) -> io::Result<Option<(Header, u64)>> {
     Ok((checks || planted(Bug::SnapshotUnchecked)).then_some((header, at)))
 }
 
+/// The snapshot in the bytes of the file that is named after this revision.
+pub(crate) fn decode_named(revision: u64, bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
+    let snapshot = decode(bytes)?;
+    // A copy of an older one, say, which would count as the newest.
+    if snapshot.header.revision == revision { Ok(snapshot) } else { Err(SnapshotFault::Header) }
+}
+
 /// The snapshot in a file's bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotFault> {
     let (header, body, _) = read(bytes)?;
@@ -359,7 +366,6 @@ pub(crate) fn write(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::storage::PIECE;

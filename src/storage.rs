@@ -336,6 +336,11 @@ pub(crate) fn write_zeros(file: &dyn File, mut from: u64, to: u64) -> io::Result
     Ok(())
 }
 
+/// Whether a part of a file's name is so many hex digits, as names of ours have them: in lower case.
+pub(crate) fn is_hex(part: &str, digits: usize) -> bool {
+    part.len() == digits && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Make names in `dir` durable.
 pub(crate) fn sync_dir(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
     storage.open(dir, Open::Directory)?.sync()

@@ -376,7 +376,6 @@ impl<K: Into<Arc<str>>, V: Into<Value>> FromIterator<(K, V)> for Value {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
 

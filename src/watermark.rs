@@ -333,7 +333,7 @@ impl Watermark {
     }
 }
 
-/// What the watermark of a journal says, read and not mapped: for those who only look. `None`: nothing that counts.
+/// What the watermark of a journal says, read and not mapped: for those who only look.
 pub(crate) fn peek(storage: &dyn Storage, dir: &Path, boot: &[u8; 16]) -> Result<Peek, Error> {
     let path = dir.join(NAME);
     let file = match storage.open(&path, Open::Read) {
@@ -398,4 +398,24 @@ impl End {
 fn text_of(words: impl Iterator<Item = u64>) -> String {
     let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).take_while(|byte| *byte != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::os::Os;
+
+    #[test]
+    fn a_late_sync_of_a_segment_that_was_left_vouches_for_nothing_in_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        Watermark::create(&Os, &dir.path().join(NAME)).unwrap();
+        let page = Watermark::open(&Os, dir.path(), "").unwrap();
+        page.begin(&[1; 16], &[2; 16], Reached::new(1, 3));
+        page.publish(1, 5);
+        page.publish(1, 4);
+        assert_eq!(page.durable(), Reached::new(1, 5), "a sync that began earlier ended later");
+        page.name_segment(2, 6);
+        page.publish(1, 9);
+        assert_eq!(page.durable(), Reached::new(2, 6));
+    }
 }

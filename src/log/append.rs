@@ -358,7 +358,7 @@ impl Log {
         }
         let old = tail.segment.clone();
         self.replay(&old, &mut tail.applied, next.header.first - 1)?;
-        enter(&mut tail.applied, &next)?;
+        self.enter(&mut tail.applied, &next)?;
         self.remember_left(number - 1, next.header.first);
         tail.segment = next.clone();
         self.current.store(next);

@@ -137,3 +137,61 @@ fn edits_that_find_no_room_in_a_segment_that_failed_are_judged_again_without_wha
     assert_eq!(found.version.state, shown.state);
     assert_eq!(found.version.keys, shown.keys);
 }
+
+#[test]
+fn a_record_that_cannot_be_read_is_told_with_its_own_place() {
+    let (process, writer) = log();
+    let seat = process.seat().0;
+    let other = Log::open(seat, &writer.dir, "another", Duration::from_secs(1)).unwrap();
+    let _unread = append_one(&writer, Op::set("a", 1));
+    let last = append_one(&writer, Op::set("b", 2));
+    writer.wait_durable(&last.ticket).unwrap();
+    // A whole frame in its place, whose content is no edit.
+    let (segment, end) = (writer.current.load_full(), writer.tail().end);
+    let fields = frame::Fields {
+        previous: end.check,
+        sequence: end.sequence + 1,
+        durable: end.sequence,
+        revision: end.revision + 1,
+        kind: FrameKind::Edit,
+    };
+    let mut bytes = Vec::new();
+    frame::encode(&mut bytes, &segment.seed, &fields, b"no edit");
+    crate::storage::write_full(&*segment.file, &bytes, end.offset).unwrap();
+    let told = append(&other, &[Op::set("c", 3).into()]).pop().unwrap();
+    let Err(Error::NotApplied(error)) = told else { panic!("{told:?}") };
+    let Error::Damaged(damage) = *error else { panic!("{error:?}") };
+    assert_eq!((damage.offset, damage.first_revision), (end.offset, end.revision + 1));
+}
+
+#[test]
+fn a_segment_of_another_store_is_not_gone_on_in() {
+    let (process, log) = log();
+    let last = append_one(&log, Op::set("a", 1));
+    log.wait_durable(&last.ticket).unwrap();
+    let (old, end) = (log.current.load_full().header, log.tail().end);
+    let header = heal::next_header(&*process.seat().0, &log.dir, &old, old.number + 1, &end).unwrap();
+    let draft = Segment::draft(&*log.storage, &log.dir, header.number, 0, ZEROS_FIRST).unwrap();
+    draft.publish(&log.dir, segment::Header { store: [9; 16], ..header }, &[]).unwrap();
+    let told = append(&log, &[Op::set("b", 2).into()]).pop().unwrap();
+    let Err(Error::NotApplied(error)) = told else { panic!("{told:?}") };
+    assert!(matches!(*error, Error::Damaged(damage) if damage.fault == DamageKind::SegmentHeader));
+}
+
+#[test]
+fn a_sync_vouches_for_nothing_that_came_after_it_began() {
+    let (process, log) = log();
+    let another = process.disk().process();
+    let other = Log::open(another.seat().0, &log.dir, "another", Duration::from_secs(1)).unwrap();
+    let first = append_one(&log, Op::set("a", 1));
+    let later = Mutex::new(Some(other));
+    process.observe(move |seen| {
+        let is_sync = seen.call == Call::Sync && seen.path.to_string_lossy().contains("wal-");
+        if is_sync && let Some(other) = later.lock().unwrap().take() {
+            append_one(&other, Op::set("b", 1));
+        }
+    });
+    log.wait_durable(&first.ticket).unwrap();
+    assert_eq!(log.locks.watermark.durable(), Reached::new(first.ticket.segment, first.ticket.sequence));
+    assert!(log.locks.watermark.tail() > log.locks.watermark.durable(), "another edit came meanwhile");
+}

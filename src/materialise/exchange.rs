@@ -405,8 +405,7 @@ impl Beside {
 /// The parts of a name that `write_beside` gives: the hash of the text and the number. No other name matches.
 pub(super) fn side_name<'a>(name: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let (hash, id) = name.strip_prefix(prefix)?.split_once('-')?;
-    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (hash.len() == 32 && id.len() == 8 && lower_hex(hash) && lower_hex(id)).then_some((hash, id))
+    (storage::is_hex(hash, 32) && storage::is_hex(id, 8)).then_some((hash, id))
 }
 
 /// Errors of one who may write into a file and not put another in its place.

@@ -8,15 +8,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file::STILL;
 use super::{AGAIN, Behind, IN_USE, Materialiser, Outcome, Shown, Text};
 use crate::error::Error;
 use crate::note::{Note, hash_text, hex};
 use crate::planted::{Bug, planted};
 use crate::storage::{self, File, Lease, Open, Stat, Storage};
 use crate::version::{How, Showing, Version};
-
-/// Where no lease can be had, a file that stood still for so long is taken to be nobody's work.
-const STILL: std::time::Duration = std::time::Duration::from_millis(100);
 
 const NAME: &str = "rewrite-";
 
@@ -305,8 +303,7 @@ fn failed(dir: &Path, name: &str) -> PathBuf {
 fn name_of_texts(file: &str) -> Option<&str> {
     let (name, which) = file.rsplit_once('.')?;
     let id = name.strip_prefix(NAME)?;
-    let lower_hex = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (matches!(which, "old" | "new" | "failed") && id.len() == 32 && lower_hex).then_some(name)
+    (matches!(which, "old" | "new" | "failed") && storage::is_hex(id, 32)).then_some(name)
 }
 
 #[cfg(test)]

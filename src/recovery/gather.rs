@@ -74,7 +74,7 @@ fn gather_once(
     let mut found = Vec::new();
     let mut covered = 0;
     for (revision, file) in snapshots.into_iter().rev() {
-        let snapshot = snapshot::decode(&file.read(u64::MAX)?);
+        let snapshot = snapshot::decode_named(revision, &file.read(u64::MAX)?);
         let enough = snapshot.is_ok();
         if let Ok(snapshot) = &snapshot {
             covered = covered.max(snapshot.header.next_segment);
@@ -128,6 +128,6 @@ impl Opened {
 /// Whether a name is one that `segment` or `snapshot` gives to an unfinished file, and no other.
 pub(super) fn is_leftover(name: &str) -> bool {
     let Some((made, id)) = name.split_once(".tmp-") else { return false };
-    let hex = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    hex && (made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
+    storage::is_hex(id, 32)
+        && (made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::lock::{AppendGuard, Locks, MaintenanceGuard};
 use crate::log;
-use crate::storage::Rename;
+use crate::storage::{File, Rename};
 use crate::version::{KnownText, StandsFor};
 use crate::watermark::{self, Watermark};
 
@@ -109,8 +109,14 @@ pub(crate) fn accept_loss(
         last_segment = last_segment.max(number.unwrap_or(0));
         let path = dir.join(name);
         let file = storage.open(&path, Open::Read).map_err(Error::io("open", &path))?;
-        // A sector that cannot be read must not keep the rest from being kept, nor us from going on.
-        let bytes = storage::read_all(&*file).unwrap_or_default();
+        let bytes = match storage::read_all(&*file) {
+            Ok(bytes) => bytes,
+            // A sector that cannot be read must not keep the rest from being kept, nor us from going on.
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "what cannot be read of it is kept as zeros");
+                read_around_bad_sectors(&*file).map_err(Error::io("look at", &path))?
+            }
+        };
         set_aside(storage, dir, &format!("lost-{:08x}-{name}", crc32fast::hash(&bytes)), &bytes)?;
         given_up.push(path);
     }
@@ -147,6 +153,16 @@ pub(crate) fn accept_loss(
     }
     locks.watermark.begin(boot, &plan.store, Reached::new(next, version.sequence()));
     Ok(())
+}
+
+/// A file's bytes, with zeros in the place of what cannot be read.
+fn read_around_bad_sectors(file: &dyn File) -> std::io::Result<Vec<u8>> {
+    let len = usize::try_from(file.stat()?.len).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; len];
+    for (at, block) in bytes.chunks_mut(BLOCK as usize).enumerate() {
+        let _ = storage::read_full(file, block, at as u64 * BLOCK);
+    }
+    Ok(bytes)
 }
 
 fn last_header(storage: &dyn Storage, dir: &Path, number: u64) -> Result<Header, Error> {

@@ -505,7 +505,6 @@ fn stat_of(found: &fs::Metadata) -> Stat {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::storage;

@@ -101,5 +101,4 @@ impl<'a> Run<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

@@ -68,3 +68,14 @@ fn a_config_is_printed_in_another_format() {
     assert_eq!(ran.code, 8, "{ran:?}");
     assert!(ran.err.contains("null"), "{ran:?}");
 }
+
+#[test]
+fn a_journal_behind_a_link_says_how_its_file_is_read() {
+    let store = Store::with("{\"a\": 1}\n");
+    store.ok(&["init"]);
+    let link = store.dir().join("link.json");
+    std::os::unix::fs::symlink(store.file(), link).unwrap();
+    let ran = about(&store, "link.json", &["init", "--format", "jsonc"]);
+    assert_eq!(ran.code, 8, "{ran:?}");
+    assert!(ran.err.contains("has a journal already, for json;"), "{ran:?}");
+}

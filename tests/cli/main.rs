@@ -1,5 +1,5 @@
 //! The command as its users meet it: every verb, every exit code, run as real processes on real files.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "a test that lacks something says so")]
 
 #[path = "../support/mod.rs"]
 mod support;

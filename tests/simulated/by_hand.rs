@@ -298,7 +298,7 @@ impl World {
     }
 
     /// A save between two calls: what it was made on and what it made of that are found in the second.
-    #[allow(clippy::type_complexity)]
+    #[allow(clippy::type_complexity, reason = "both texts, once there is a save")]
     fn saved_before_call(&mut self, process: &Process, at: u64) -> Arc<Mutex<Option<(String, String)>>> {
         let made = Arc::new(Mutex::new(None));
         let (key, value) = (self.draw.of(&KEYS), self.fresh());

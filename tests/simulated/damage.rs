@@ -373,3 +373,33 @@ fn a_file_of_an_older_generation_leaves_the_state_or_an_error() {
     }
     counts.print("files of an older generation or another store");
 }
+
+/// A copy that somebody made of an old snapshot is not the newest state because its name says so.
+#[test]
+fn a_snapshot_under_the_name_of_another_does_not_count() {
+    let disk = Disk::new();
+    let process = disk.process();
+    let journal = open(&process).unwrap();
+    let mut images = Vec::new();
+    for n in 1..=3 {
+        journal.append(Op::set("n", n)).unwrap();
+        journal.compact().unwrap();
+        images.push(disk.image());
+    }
+    process.kill();
+    let oldest = images[0].read(format!("{DIR}/snapshot-0000000000000001")).unwrap();
+    assert!(images[2].read(format!("{DIR}/snapshot-0000000000000001")).is_none(), "it was retired, and its log");
+    let copied = images[2].with_file(format!("{DIR}/snapshot-00000000000000ff"), oldest);
+    for compacts in [false, true] {
+        let process = Disk::from_image(&copied).process();
+        let journal = open(&process).unwrap();
+        assert_eq!(journal.get::<i64>("n").unwrap(), Some(3));
+        if compacts {
+            journal.append(Op::set("n", 4)).unwrap();
+            journal.compact().unwrap();
+            journal.append(Op::set("n", 5)).unwrap();
+            journal.compact().unwrap();
+            assert_eq!(open(&process).unwrap().get::<i64>("n").unwrap(), Some(5));
+        }
+    }
+}

@@ -70,9 +70,10 @@ impl Context {
         Ok(journal)
     }
 
-    /// Whether a journal lies beside the file as it was named.
+    /// Whether a journal lies beside the file, or beside the one that a link of this name leads to.
     pub fn has_journal(&self) -> Result<bool, Failure> {
-        let mut journal = self.file()?.into_os_string();
+        let file = self.file()?;
+        let mut journal = fs::canonicalize(&file).unwrap_or(file).into_os_string();
         journal.push(SUFFIX);
         Ok(fs::symlink_metadata(journal).is_ok())
     }

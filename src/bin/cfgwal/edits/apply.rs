@@ -113,7 +113,7 @@ fn refuse_first(edit: &Transaction, expected: Option<u64>, context: &Context) ->
         Err(Failure::Engine(Error::Invalid { .. })) => return Ok(()),
         view => view?,
     };
-    // A link may lead to a file that has one.
+    // A link may lead to where a file was that had one.
     if view.status().journal.is_none() {
         view.preview(edit.clone(), expected)?;
     }
