@@ -84,7 +84,7 @@ impl Options {
         self
     }
 
-    /// What this process is called in the history and to those who wait for its lock. Its command line's first words unless set.
+    /// What this process is called in the history and to those who wait for its lock. Its program's name unless set.
     pub fn command(mut self, command: impl Into<String>) -> Options {
         self.command = Some(command.into());
         self
