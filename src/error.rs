@@ -253,8 +253,9 @@ impl Error {
 /// What to do about a failed call, where the system's own words do not say it.
 fn advice(path: &Path, source: &io::Error) -> &'static str {
     let is_journal = |path: &Path| path.extension().is_some_and(|extension| extension == "cfgwal");
-    match source.kind() {
-        io::ErrorKind::PermissionDenied if path.ancestors().any(is_journal) => {
+    // A sandbox that forbids a call says EPERM, and there the owner can do no more.
+    match source.raw_os_error() {
+        Some(libc::EACCES) if path.ancestors().any(is_journal) => {
             "; a journal is open to its owner alone, so run this as the owner"
         }
         _ => "",

@@ -104,7 +104,7 @@ pub struct Ack {
 }
 
 /// What an edit would do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Preview {
     /// The revision that it was judged on.
@@ -115,6 +115,13 @@ pub struct Preview {
     pub before: Option<Vec<u8>>,
     /// Its bytes after the edit.
     pub after: Vec<u8>,
+}
+
+/// Says nothing of the content, as for [`State`].
+impl std::fmt::Debug for Preview {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Preview").field("revision", &self.revision).finish_non_exhaustive()
+    }
 }
 
 /// One consistent revision. Holding it costs nothing, and nothing waits for it.
@@ -157,6 +164,12 @@ impl Pending {
     }
 }
 
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("path", &self.inner.config.path).finish_non_exhaustive()
+    }
+}
+
 impl Future for Pending {
     type Output = Result<Ack, Error>;
 
@@ -186,7 +199,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a text that does not parse, [`Error::Damaged`] when acknowledged records cannot be read,
-    /// [`Error::Newer`], [`Error::Locked`], [`Error::Forbidden`], [`Error::Io`]. In each case nothing was changed.
+    /// [`Error::Missing`] for a file that [may not be created](Options::create), [`Error::Newer`], [`Error::Locked`],
+    /// [`Error::Forbidden`], [`Error::Io`]. In each case nothing was changed.
     pub fn open(path: impl AsRef<FilePath>) -> Result<Journal, Error> {
         Options::default().open(path)
     }

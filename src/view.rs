@@ -216,12 +216,14 @@ impl View {
         }
     }
 
-    /// The records that the log still holds, oldest first.
+    /// The records that the log still holds, oldest first; none where there is no journal.
     ///
     /// # Errors
     /// [`Error::Io`]. Over damage, what comes before it.
     pub fn history(&self) -> Result<Vec<Entry>, Error> {
-        let evidence = recovery::from_oldest(self.everything()?);
+        let Some(dir) = &self.dir else { return Ok(Vec::new()) };
+        let (evidence, _) = look(&*self.config.storage, dir, true, &|| ())?;
+        let evidence = recovery::from_oldest(evidence);
         let mut entries = Vec::new();
         recovery::plan_until(&evidence, Look::Beside, u64::MAX, &mut |frame| {
             if frame.fields.kind == FrameKind::Edit
@@ -231,11 +233,6 @@ impl View {
             }
         })?;
         Ok(entries)
-    }
-
-    fn everything(&self) -> Result<Evidence, Error> {
-        let dir = self.dir.as_ref().ok_or(Error::NoSuchRevision { revision: 0, oldest: 0, newest: 0 })?;
-        look(&*self.config.storage, dir, true, &|| ()).map(|(evidence, _)| evidence)
     }
 
     /// What an edit would do to the config file.

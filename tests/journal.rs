@@ -50,6 +50,19 @@ fn an_edit_is_there_after_a_reopen() {
     );
 }
 
+#[test]
+fn a_config_without_a_journal_can_be_looked_at_and_has_no_history() {
+    let file = dir("no-journal").join("settings.json");
+    std::fs::write(&file, "{\"token\": \"c4n4ry\"}").unwrap();
+    let view = View::open(&file).unwrap();
+    assert!(view.history().unwrap().is_empty());
+    let preview = view.preview(Op::set("a", 1), None).unwrap();
+    assert_eq!(preview.after, b"{\"token\": \"c4n4ry\", \"a\": 1}");
+    let canary = format!("{:?}", b"c4n4ry");
+    let printed = format!("{preview:?} {view:?} {:?}", view.state());
+    assert!(!printed.contains("c4n4ry") && !printed.contains(canary.trim_matches(['[', ']'])), "{printed}");
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct App {
     tags: BTreeSet<String>,

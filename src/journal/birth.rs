@@ -17,6 +17,9 @@ use crate::storage::{self, File, Lock, Open, Rename, Storage};
 use crate::version::{KnownText, StandsFor, Version};
 use crate::watermark::{self, Reached, Watermark};
 
+/// How long a file's name may be: the longest name beside it, that of a new text, has 50 bytes more, and 255 is the system's limit.
+const NAME_MAX: usize = 205;
+
 /// Make the journal of a config file: of its text, or of nothing if there is no file. Somebody else who is quicker wins.
 ///
 /// What decides how the file is read, and is not said by its name, is written down with it: the format from here on.
@@ -30,6 +33,11 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<Form
     };
     if text.is_none() && !create {
         return Err(Error::Missing { path: config.path.clone() });
+    }
+    if config.path.file_name().is_some_and(|name| name.to_string_lossy().len() > NAME_MAX) {
+        let (rule, instead) =
+            ("its name is too long for what has to lie beside it", "give it one of at most 205 bytes");
+        return Err(Error::Forbidden { path: config.path.clone(), rule, instead });
     }
     let parent = config.parent();
     let random = || storage.random().map_err(Error::io("get random bytes for", dir));

@@ -50,6 +50,25 @@ fn journal_of(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
+/// Whether nothing stands behind the file's name, as in `settings.json/`, which could never be written.
+fn ends_with_a_name(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| path.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes()))
+}
+
+/// The same file, its directory named by where that really is: it is opened to be synced, and what we open is never a link.
+fn in_real_directory(storage: &dyn Storage, mut file: PathBuf) -> Result<PathBuf, Error> {
+    for _ in 0..LINKS_MAX {
+        let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else { break };
+        // What is wrong with a directory is said by whoever needs it.
+        if parent.as_os_str().is_empty() || !storage.stat(parent).is_ok_and(|found| found.kind == Kind::Symlink) {
+            break;
+        }
+        let target = storage.read_link(parent).map_err(Error::io("follow", parent))?;
+        file = parent.parent().unwrap_or(Path::new("")).join(target).join(name);
+    }
+    Ok(file)
+}
+
 impl ConfigFile {
     /// Follow symlinks to the file that is meant; it need not exist.
     pub(crate) fn resolve(storage: Arc<dyn Storage>, path: &Path, format: Option<Format>) -> Result<ConfigFile, Error> {
@@ -67,10 +86,15 @@ impl ConfigFile {
                     let (rule, instead) = ("a config file must be a regular file", "name another one");
                     return Err(Error::Forbidden { path: real, rule, instead });
                 }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !ends_with_a_name(&real) => {
+                    let (rule, instead) = ("it does not end with the name of a file", "name one");
+                    return Err(Error::Forbidden { path: real, rule, instead });
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(Error::io("look at", &real)(error)),
             }
         }
+        let real = in_real_directory(&*storage, real)?;
         let journal = journal_of(&real);
         let format = match format {
             Some(format) => Some(format),

@@ -41,7 +41,7 @@ pub enum Refusal {
         path: Path,
     },
     /// A test found something else.
-    #[error("{} is {}, not {}", named(path), or_absent(path, found.as_ref()), or_absent(path, expected.as_ref()))]
+    #[error("{} is {}", named(path), unlike(&or_absent(path, found.as_ref()), &or_absent(path, expected.as_ref())))]
     Precondition {
         /// Where.
         path: Path,
@@ -136,6 +136,11 @@ pub(crate) fn shown(path: &Path, value: &Value) -> String {
 
 fn or_absent(path: &Path, value: Option<&Value>) -> String {
     value.map_or_else(|| "absent".to_owned(), |value| shown(path, value))
+}
+
+/// What is there and what should be, if one can see the difference: of secrets and long values one cannot.
+fn unlike(found: &str, expected: &str) -> String {
+    if found == expected { "not what it should be".to_owned() } else { format!("{found}, not {expected}") }
 }
 
 /// A path in a sentence, where the root would be an empty word.

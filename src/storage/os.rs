@@ -129,7 +129,11 @@ impl Storage for Os {
     }
 
     fn boot_id(&self) -> io::Result<[u8; 16]> {
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        const FROM: &str = "/proc/sys/kernel/random/boot_id";
+        let text = fs::read_to_string(FROM).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(error.kind(), format!("{FROM} is not there; mount /proc")),
+            _ => error,
+        })?;
         let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
         let id = u128::from_str_radix(&digits, 16).map_err(|_| io::ErrorKind::InvalidData)?;
         Ok(id.to_be_bytes())

@@ -134,7 +134,7 @@ fn move_renames_in_place_and_exits_1_where_nothing_is() {
 
 #[test]
 fn preconditions_are_judged_with_the_edit() {
-    let store = Store::with("{\"n\": 1, \"odd=key\": true}");
+    let store = Store::with("{\"n\": 1, \"odd=key\": true, \"token\": \"t1\"}");
     store.ok(&["set", "a", "1", "--if", "n=1", "--if", "\"odd=key\"=true", "--if-absent", "a", "--if-revision", "0"]);
     let before = store.content();
     for (condition, found) in [
@@ -142,6 +142,7 @@ fn preconditions_are_judged_with_the_edit() {
         (["--if", "gone=2"], "gone is absent, not 2"),
         (["--if-absent", "n"], "n is 1, not absent"),
         (["--if-revision", "0"], "the revision is 1, not 0"),
+        (["--if", "token=t2"], "token is not what it should be"),
     ] {
         let ran = store.run(&["set", "a", "2", condition[0], condition[1]]);
         assert_eq!(ran.code, 4, "{ran:?}");

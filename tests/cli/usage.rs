@@ -1,6 +1,8 @@
 //! The command line itself: which file is meant, what is refused as wrong usage, help, colour, quiet.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use crate::support::{Store, ran};
@@ -71,8 +73,21 @@ fn the_file_is_the_one_named_else_the_one_in_the_environment_else_the_only_one_w
     assert_eq!(in_environment.out, "3\n");
     let both = ran(store.bare(&["get", "a", "--file", "one.json"]).env("CFGWAL_FILE", "two.json").output());
     assert_eq!(both.out, "2\n");
-    let empty = ran(store.bare(&["get", "a"]).env("CFGWAL_FILE", "").output());
+    let unnamed = |args: &[&str]| ran(store.bare(args).env("CFGWAL_FILE", "").output());
+    let empty = unnamed(&["get", "a"]);
     assert_eq!(empty.code, 2);
+    assert!(empty.err.contains("one.json, two.json"), "an empty name names nothing: {empty:?}");
+    let three = unnamed(&["init", "three.json"]);
+    assert_eq!((three.code, three.out.as_str()), (0, "three.json created\n"), "{three:?}");
+}
+
+#[test]
+fn the_only_file_with_a_journal_is_found_though_its_name_is_no_text() {
+    let store = Store::empty();
+    let name = OsStr::from_bytes(b"s\xff.json");
+    let set = [OsStr::new("-f"), name, OsStr::new("set"), OsStr::new("a"), OsStr::new("1")];
+    assert_eq!(ran(store.bare(&set).output()).code, 0);
+    assert_eq!(ran(store.bare(&["get", "a"]).output()).out, "1\n");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Bad input gets a clear error and changes nothing: exit code, message, and every byte of journal and file as before.
 
-use crate::support::Store;
+use crate::support::{Store, ran};
 
 const CONFIG: &str = r#"{
   "port": 8080,
@@ -33,6 +33,42 @@ fn refused(store: &Store, cases: &[(&[&str], i32, &str)]) {
     assert_eq!(store.content(), before, "something of what was refused is there");
     assert_eq!(store.ok(&["get", "port"]), "8081\n", "and the next command works");
     store.ok(&["set", "port", "8082"]);
+}
+
+#[test]
+fn a_name_that_no_file_can_have() {
+    let store = Store::empty();
+    for file in ["new.json/", "new.json/.", "new.json//"] {
+        for verb in [&["set", "a", "1"][..], &["init"], &["get", "a"], &["recover", "--dry-run"]] {
+            let ran = ran(store.bare(&[&["-f", file], verb].concat()).output());
+            assert_eq!((ran.code, ran.out.as_str()), (8, ""), "{file}: {verb:?}: {ran:?}");
+            assert!(ran.err.contains("does not end with the name of a file"), "{file}: {}", ran.err);
+            assert!(store.everything().is_empty(), "{file}: {verb:?} made something");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_leaves_no_room_for_what_lies_beside_the_file() {
+    let name = |bytes: usize| format!("{}.json", "n".repeat(bytes - 5));
+    let store = Store::empty();
+    let command = |bytes: usize, verb: &[&str]| {
+        let file = name(bytes);
+        ran(store.bare(&[&["-f", file.as_str()], verb].concat()).output())
+    };
+    for bytes in [206, 212, 247] {
+        for verb in [&["set", "a", "1"][..], &["init"], &["compact"]] {
+            let ran = command(bytes, verb);
+            assert!(matches!(ran.code, 1 | 8) && ran.out.is_empty(), "{bytes}: {verb:?}: {ran:?}");
+            assert!(ran.code == 1 || ran.err.contains("at most 205 bytes"), "{bytes}: {verb:?}: {ran:?}");
+            assert!(store.everything().is_empty(), "{bytes}: {verb:?} made something");
+        }
+    }
+    for value in ["1", "2"] {
+        let ran = command(205, &["set", "a", value]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    }
+    assert_eq!(std::fs::read_to_string(store.dir().join(name(205))).expect("the file"), "{\n  \"a\": 2\n}\n");
 }
 
 #[test]

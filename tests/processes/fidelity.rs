@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
-use crate::support::Store;
 use crate::support::sandbox::skipped;
+use crate::support::{Store, ran};
 
 /// A config that people edit: groups on one line, a blank line, odd spacing.
 const PROXY: &str = r#"{
@@ -268,6 +268,30 @@ fn a_link_that_leads_nowhere_yet_gets_its_file_where_it_leads() {
     std::os::unix::fs::symlink("nowhere/real.json", store.file()).unwrap();
     let ran = store.run(&["set", "top_k", "11"]);
     assert!(ran.code == 7 && ran.err.contains("nowhere"), "{ran:?}");
+}
+
+#[test]
+fn a_file_in_a_directory_that_is_a_link_is_like_any_other() {
+    for (links, file) in [
+        (&[("dotfiles", "config")][..], "config/real.json"),
+        (&[("dotfiles/", "config")], "config/./real.json"),
+        (&[("other", "config"), ("dotfiles", "other")], "config/real.json"),
+        (&[("dotfiles", "config"), ("config/real.json", "settings.json")], "settings.json"),
+    ] {
+        let store = Store::empty();
+        let real = store.dir().join("dotfiles/real.json");
+        fs::create_dir(store.dir().join("dotfiles")).unwrap();
+        for (target, link) in links {
+            std::os::unix::fs::symlink(target, store.dir().join(link)).unwrap();
+        }
+        for command in [&["set", "top_k", "11"][..], &["set", "top_k", "12"], &["compact"], &["verify"]] {
+            let ran = ran(store.bare(&[&["-f", file], command].concat()).output());
+            assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{file}: {command:?}: {ran:?}");
+        }
+        assert_eq!(fs::read_to_string(&real).unwrap(), "{\n  \"top_k\": 12\n}\n", "{file}");
+        assert!(links.iter().all(|(_, link)| store.dir().join(link).is_symlink()), "{file}: a link is still a link");
+        assert!(store.dir().join("dotfiles/real.json.cfgwal").is_dir(), "the journal lies beside the real file");
+    }
 }
 
 /// acl(5), as the kernel keeps it: version 2; then for the owner, a user, the group, the mask and others what each may.

@@ -1,7 +1,7 @@
 //! Directories and files that may not be written, or not even read: the message says what and where, and nothing changes.
 
 use crate::support::sandbox::{Mode, Mount, Somebody, is_root, skipped};
-use crate::support::{Ran, Store, ran};
+use crate::support::{Ran, Store, ran, strace};
 
 /// Gives the store to somebody whom permissions stop, or says why not.
 fn somebody(test: &str, store: &Store) -> Option<Somebody> {
@@ -35,6 +35,39 @@ fn a_working_directory_that_was_removed_takes_no_edit_and_nobody_tries_for_ever(
     let ran = ran(shell.args(["-c", script, env!("CARGO_BIN_EXE_cfgwal")]).current_dir(store.dir()).output());
     assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{ran:?}");
     assert!(ran.err.starts_with("cfgwal: the edit was not applied: cannot create settings.json.cfgwal"), "{ran:?}");
+    assert!(store.everything().is_empty());
+}
+
+#[test]
+fn what_only_makes_writing_smoother_is_done_without_where_a_sandbox_forbids_it() {
+    for errno in ["EPERM", "ENOSYS"] {
+        let store = Store::empty();
+        let fails = format!("inject=sync_file_range:error={errno}");
+        let made = strace::traced(&store, &["-e", &fails], &["set", "a", "1"]).status();
+        let trace = std::fs::read_to_string(store.dir().join("trace")).unwrap_or_default();
+        if !trace.contains("INJECTED") {
+            return skipped(
+                "what_only_makes_writing_smoother_is_done_without_where_a_sandbox_forbids_it",
+                strace::NOT_HERE,
+            );
+        }
+        assert_eq!(made.expect("strace runs").code(), Some(0), "{errno}");
+        assert_eq!(store.ok(&["get", "a"]), "1\n");
+    }
+}
+
+#[test]
+fn without_proc_the_message_says_what_to_mount() {
+    let store = Store::empty();
+    let script = "mount -t tmpfs none /proc && exec \"$0\" -f settings.json set a 1";
+    let mut unshare = std::process::Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_cfgwal")]).current_dir(store.dir());
+    let Some(ran) = unshare.output().ok().map(|output| ran(Ok(output))).filter(|ran| ran.err.starts_with("cfgwal:"))
+    else {
+        return skipped("without_proc_the_message_says_what_to_mount", "nothing can be mounted over /proc");
+    };
+    assert_eq!((ran.code, ran.out.as_str()), (7, ""), "{ran:?}");
+    assert!(ran.err.contains("boot_id is not there; mount /proc"), "{ran:?}");
     assert!(store.everything().is_empty());
 }
 

@@ -39,8 +39,8 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The config file [default: the only one in this directory that has a journal]
-    #[arg(short, long, global = true, env = "CFGWAL_FILE", value_name = "FILE", hide_env_values = true)]
+    /// The config file [default: the only one in this directory that has a journal] [env: CFGWAL_FILE]
+    #[arg(short, long, global = true, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Print JSON, one object per line; errors and warnings too, on stderr
     #[arg(long, global = true)]

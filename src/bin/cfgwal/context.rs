@@ -1,6 +1,9 @@
 //! [`Context`]: which file a command is about, and how it opens the journal.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,8 +24,9 @@ pub struct Context {
 
 impl Context {
     pub fn new(given: Option<PathBuf>, lock_timeout: Duration, verb: &'static str) -> Context {
-        // An empty CFGWAL_FILE is how a shell un-names a file.
-        let given = given.filter(|path| !path.as_os_str().is_empty());
+        // An empty one is how a shell un-names a file.
+        let in_environment = || env::var_os("CFGWAL_FILE").filter(|file| !file.is_empty()).map(PathBuf::from);
+        let given = given.or_else(in_environment);
         Context { given, verb, lock_timeout }
     }
 
@@ -101,8 +105,9 @@ fn journals_here() -> Vec<PathBuf> {
     entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            name.strip_suffix(SUFFIX).filter(|config| !config.is_empty()).map(PathBuf::from)
+            let name = entry.file_name();
+            let config = name.as_bytes().strip_suffix(SUFFIX.as_bytes()).filter(|config| !config.is_empty())?;
+            Some(PathBuf::from(OsStr::from_bytes(config)))
         })
         .collect()
 }

@@ -25,7 +25,8 @@ Examples:
   cfgwal set server.port 8080
   cfgwal set server.name --string 8080
   cfgwal set 'hosts.\"example.org\"' '{\"enabled\": true}'
-  cfgwal set lock me --if-absent lock")]
+  cfgwal set lock me --if-absent lock
+  cfgwal set flags -- -v    # a VALUE that begins with a dash")]
 pub struct Set {
     /// Where
     path: String,

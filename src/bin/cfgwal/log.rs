@@ -43,8 +43,7 @@ pub struct Log {
 pub fn run(args: &Log, context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
     let path = args.path.as_deref().map(arguments::path).transpose()?;
     let view = context.view()?;
-    // No journal, no history.
-    let history = if view.status().journal.is_some() { view.history()? } else { Vec::new() };
+    let history = view.history()?;
     let wanted = history
         .iter()
         .rev()
