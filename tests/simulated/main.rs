@@ -12,6 +12,8 @@ mod dice;
 mod editors;
 mod failing_calls;
 mod half_way;
+mod ledger;
+mod long_lives;
 mod looks;
 mod meanwhile;
 mod moved_away;
