@@ -38,6 +38,9 @@ pub(crate) enum Standing {
     Unknown,
 }
 
+/// So many snapshots are kept, with the segments since the older one.
+const SNAPSHOTS_KEPT: usize = 2;
+
 /// How much of the log may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -249,12 +252,19 @@ pub(crate) fn store_of(evidence: &Evidence) -> Option<[u8; 16]> {
 
 /// The evidence as it was for the oldest state that can still be built upon.
 pub(crate) fn from_oldest(mut evidence: Evidence) -> Evidence {
-    // A crash may have kept a retired snapshot whose segments are gone.
-    let has = |next: u64| evidence.segments.iter().any(|found| found.number == next);
-    let oldest = evidence
-        .snapshots
-        .iter()
-        .rposition(|(_, snapshot, _)| snapshot.as_ref().is_ok_and(|snapshot| has(snapshot.header.next_segment)));
+    let numbers: Vec<u64> = evidence.segments.iter().map(|found| found.number).collect();
+    let last = numbers.last().copied().unwrap_or(0);
+    let (mut intact, mut oldest) = (0, None);
+    for (at, (_, snapshot, _)) in evidence.snapshots.iter().enumerate() {
+        let Ok(snapshot) = snapshot else { continue };
+        intact += 1;
+        // Of what was retired a crash may have kept some and not all. What two snapshots need is kept on purpose.
+        let next = snapshot.header.next_segment;
+        let must_be = if intact <= SNAPSHOTS_KEPT { next } else { last.max(next) };
+        if (next..=must_be).all(|number| numbers.binary_search(&number).is_ok()) {
+            oldest = Some(at);
+        }
+    }
     if let Some(oldest) = oldest {
         evidence.snapshots.truncate(oldest + 1);
         evidence.snapshots.drain(..oldest);

@@ -78,7 +78,7 @@ impl Log {
         };
         match self.wait_durable(&ticket) {
             // A newer segment is made when all that survives of the older one is on disk.
-            Err(_) if !self.locks.watermark.durable().is_in(ticket.segment) && !self.is_latched() => Ok(()),
+            Err(_) if !self.locks.watermark.durable().is_in(ticket.segment) => self.usable(),
             result => result,
         }
     }

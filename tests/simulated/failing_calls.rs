@@ -428,3 +428,22 @@ fn a_process_killed_at_any_call_leaves_what_the_next_one_can_use() {
     });
     println!("{} kills", cases.len());
 }
+
+#[test]
+fn whoever_has_to_open_again_is_told_so_whatever_others_have_done_since() {
+    let disk = Disk::new();
+    let process = disk.process();
+    let (journal, other) = (open(&process).unwrap(), open(&disk.process()).unwrap());
+    journal.append(Op::set("a", 1)).unwrap();
+    // The sync fails, and so does the segment that is to take the frame.
+    process.set_plan(FaultPlan::new().fail_only(&[Call::Write, Call::Sync], 2, libc::EIO, Times::Forever));
+    let outcome = journal.append(Op::set("b", 1));
+    assert!(matches!(outcome, Err(Error::OutcomeUnknown(_))), "{outcome:?}");
+    process.set_plan(FaultPlan::new());
+    for n in 0..3 {
+        other.append(Op::set("n", n)).unwrap();
+        other.compact().unwrap();
+    }
+    let refused = [journal.compact().err(), journal.materialise().err(), journal.close().err()];
+    assert!(refused.iter().all(|error| matches!(error, Some(Error::ReadOnly { .. }))), "{refused:?}");
+}

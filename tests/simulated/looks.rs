@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use cfgwal::sim::{Call, Disk, FaultPlan, Process, SyncFault, Times, verify_seated};
+use cfgwal::sim::{Call, Disk, FaultPlan, Limits, Process, SyncFault, Times, verify_seated};
 use cfgwal::{Behind, Error, FileStatus, Journal, Materialise, Op, Path, Value, View};
 
 const FILE: &str = "/settings.json";
@@ -307,4 +307,31 @@ fn an_edit_of_one_who_lags_is_made_though_the_next_segment_is_removed_as_it_is_o
     let _ = other.1.compact();
     other.0.observe(|_| ());
     assert!(is_removed.load(SeqCst), "no proof");
+}
+
+#[test]
+fn what_a_crash_has_kept_of_retired_files_is_no_damage_and_hides_nothing() {
+    let disk = Disk::new();
+    let process = disk.process();
+    let journal = open(&process);
+    journal.append(Op::set("n", 1)).unwrap();
+    // Two segments and a snapshot go together with the second compaction.
+    Act::Heal(SyncFault::Kept).run(&disk, &process, &journal);
+    journal.compact().unwrap();
+    journal.append(Op::set("n", 3)).unwrap();
+    let (compaction, _) = journal.compact().unwrap();
+    assert!(compaction.retired.len() > 2, "{compaction:?}");
+    let mut states = 0;
+    for image in disk.crash_images(&Limits::default()) {
+        let process = Disk::from_image(&image).process();
+        let view = View::open_seated(&process.seat(), FILE).unwrap();
+        let history = view.history().unwrap();
+        let last = history.last().map_or(view.revision(), |entry| entry.revision);
+        assert_eq!(last, view.revision(), "state {}", image.id());
+        drop(open(&process));
+        let report = verify_seated(&process.seat(), FILE).unwrap().unwrap();
+        assert!(report.is_clean(), "state {}: {report:?}", image.id());
+        states += 1;
+    }
+    assert!(states > 4, "{states} states");
 }

@@ -13,6 +13,8 @@ mod editors;
 mod failing_calls;
 mod given_up;
 mod half_way;
+mod ledger;
+mod long_lives;
 mod looks;
 mod meanwhile;
 mod moved_away;

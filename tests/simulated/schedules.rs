@@ -17,7 +17,7 @@ const FILE: &str = "/settings.json";
 const TURNS_MAX: u64 = 200_000;
 
 /// Whose turn it is.
-struct Turns {
+pub(crate) struct Turns {
     next: Mutex<Next>,
     changed: Condvar,
 }
@@ -56,7 +56,7 @@ impl Next {
 }
 
 impl Turns {
-    fn new(count: usize, seed: u64) -> Turns {
+    pub(crate) fn new(count: usize, seed: u64) -> Turns {
         let mut next = Next {
             who: 0,
             running: vec![true; count],
@@ -73,7 +73,7 @@ impl Turns {
     }
 
     /// End a turn, and wait for the next one.
-    fn pass(&self, me: usize, waits: bool) {
+    pub(crate) fn pass(&self, me: usize, waits: bool) {
         let mut next = self.next.lock().unwrap();
         if !next.running[me] {
             // Clearing up, after the end.
@@ -86,7 +86,7 @@ impl Turns {
         }
     }
 
-    fn wait_for_first(&self, me: usize) {
+    pub(crate) fn wait_for_first(&self, me: usize) {
         let mut next = self.next.lock().unwrap();
         while next.who != me {
             next = self.changed.wait(next).unwrap();
@@ -104,7 +104,7 @@ impl Turns {
 }
 
 /// Gives the turn on when its thread ends, whatever ended it.
-struct Leaving<'a>(&'a Turns, usize);
+pub(crate) struct Leaving<'a>(pub &'a Turns, pub usize);
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
