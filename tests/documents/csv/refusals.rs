@@ -46,6 +46,11 @@ fn no_row_is_shown_where_a_column_holds_secrets() {
 }
 
 #[test]
+fn a_second_byte_order_mark_is_refused() {
+    says("\u{feff}\u{feff}id,v\na,1\n", 1, 1, "a second byte order mark");
+}
+
+#[test]
 fn a_header_with_another_delimiter_is_refused() {
     says("id;v\na;1\n", 1, 1, "';'");
     says("id\tv\na\t1\n", 1, 1, "'\\t'");
