@@ -469,7 +469,8 @@ fn decode<'t>(text: &'t [u8], instead: &str) -> Result<(&'static [u8], &'t str),
 /// `text` without its byte order mark, which is kept apart so that it can be put back.
 ///
 /// # Errors
-/// A text that is not UTF-8 (the likely encoding is named), or larger than a document may be.
+/// A text that is not UTF-8 (the likely encoding is named), that has a second byte order mark, or that is larger than a
+/// document may be.
 fn decode_any(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
     const BOM: &[u8] = b"\xEF\xBB\xBF";
     if text.len() > limits::RECORD_MAX {
@@ -481,6 +482,13 @@ fn decode_any(text: &[u8]) -> Result<(&'static [u8], &str), Invalid> {
         None => (&[][..], text),
     };
     let body = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
+    if body.starts_with('\u{feff}') {
+        return Err(Invalid::at(
+            body,
+            0,
+            "a second byte order mark, which readers take for a part of the text; remove it",
+        ));
+    }
     Ok((bom, body))
 }
 

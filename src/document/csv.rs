@@ -20,9 +20,10 @@ mod splice;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Columns, Invalid, Unpatchable, decode, seal};
+use super::{Columns, Invalid, Unpatchable, decode, position, seal};
 use crate::op::Op;
 use crate::path::{Path, Segment};
+use crate::secret::{MASK, is_secret_key};
 use crate::value::{Map, Value};
 use scan::Table;
 use splice::{Spelling, spell};
@@ -85,10 +86,8 @@ fn is_delimiter(byte: u8) -> bool {
 
 /// The key column that `text` has: from now on it is that one, whatever columns come.
 pub(super) fn decided_by(csv: &Csv, text: &[u8]) -> Csv {
-    let table =
-        decode(text, IF_EMPTY).and_then(|(_, body)| Table::parse(csv, body).map(|table| table.key_name().to_owned()));
-    match table {
-        Ok(key) if csv.key.is_none() => csv.clone().key(key),
+    match table(csv, text) {
+        Ok((_, table)) if csv.key.is_none() => csv.clone().key(table.key_name()),
         _ => csv.clone(),
     }
 }
@@ -97,13 +96,31 @@ pub(super) fn decided_by(csv: &Csv, text: &[u8]) -> Csv {
 const KEY: &str = "id";
 
 pub(super) fn parse(csv: &Csv, text: &[u8]) -> Result<Value, Invalid> {
-    let (_, body) = decode(text, IF_EMPTY)?;
-    Ok(Table::parse(csv, body)?.value())
+    Ok(table(csv, text)?.1.value())
+}
+
+/// The table in a text, and its byte order mark.
+fn table<'t>(csv: &Csv, text: &'t [u8]) -> Result<(&'static [u8], Table<'t>), Invalid> {
+    let read = || {
+        let (bom, body) = decode(text, IF_EMPTY)?;
+        Ok((bom, Table::parse(csv, body)?))
+    };
+    read().map_err(|invalid| without_secrets(csv, &String::from_utf8_lossy(text), invalid))
+}
+
+/// The fault, without the row that it shows if there is a column of secrets: which cell is in that column is anyone's guess
+/// where a row is wrong.
+fn without_secrets(csv: &Csv, text: &str, mut invalid: Invalid) -> Invalid {
+    let header = text.split(['\n', '\r']).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("");
+    let line = text.find(header).map_or(1, |at| position(text, at).0);
+    if invalid.line > line && header.split(char::from(csv.delimiter)).any(is_secret_key) {
+        (invalid.shown, invalid.mark) = (MASK.to_owned(), 0);
+    }
+    invalid
 }
 
 pub(super) fn patch(csv: &Csv, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
-    let (bom, body) = decode(text, IF_EMPTY)?;
-    let table = Table::parse(csv, body)?;
+    let (bom, table) = table(csv, text)?;
     let patched = splice::patch(&table, target)?;
     seal(bom, patched, |patched| match Table::parse(csv, patched) {
         Ok(again) => Ok(splice::stands_for(&again, target)),
@@ -206,8 +223,7 @@ fn as_text(key: Option<&str>, path: &Path, value: &mut Value, merge: bool) -> Re
 
 /// The names of the columns, that of the keys among them.
 pub(super) fn columns(csv: &Csv, text: &[u8]) -> Option<Columns> {
-    let (_, body) = decode(text, IF_EMPTY).ok()?;
-    let table = Table::parse(csv, body).ok()?;
+    let (_, table) = table(csv, text).ok()?;
     Some(table.columns.iter().map(|name| Box::from(&**name)).collect())
 }
 

@@ -11,6 +11,91 @@ use crate::secret::is_secret_key;
 pub(super) fn spans(text: &str, at: usize) -> Vec<Range<usize>> {
     let end = text[at..].find(['\n', '\r']).map_or(text.len(), |newline| at + newline);
     let text = &text[..end];
+    let lines = lines_below(text);
+    let mut found = values(text);
+    found.retain(|value| {
+        let next = lines.partition_point(|line| line.end <= value.start);
+        lines.get(next).is_none_or(|line| value.end <= line.start)
+    });
+    found.extend(lines);
+    found.sort_by_key(|span| span.start);
+    found
+}
+
+/// What goes on below a line with a secret key.
+#[derive(Clone, Copy)]
+enum Below {
+    /// A block: what stands further in than this column, the items of a list there, and what has neither key nor bracket.
+    Block(usize),
+    /// A table, up to the header of another one.
+    Table,
+    /// A string, up to these quotes.
+    Quotes(&'static str),
+}
+
+/// Whole lines that belong to a secret key further up: of a block of YAML, of a table or a long string of TOML.
+fn lines_below(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut below = None;
+    let mut start = 0;
+    for line in text.split_inclusive(['\n', '\r']) {
+        let content = line.trim();
+        let indent = line.len() - line.trim_start().len();
+        let span = start + indent..start + indent + content.len();
+        start += line.len();
+        let belongs = match below {
+            None => false,
+            _ if content.is_empty() => continue,
+            Some(Below::Block(column)) => {
+                let is_item = content.starts_with('-') && indent == column;
+                let is_other = key_of(content).is_some() || content.starts_with(['{', '}', '[', ']']);
+                indent > column || is_item || !is_other
+            }
+            Some(Below::Table) => header_of(content).is_none(),
+            Some(Below::Quotes(quotes)) => {
+                below = below.filter(|_| !content.contains(quotes));
+                found.push(span);
+                continue;
+            }
+        };
+        match belongs {
+            true => found.push(span),
+            false => below = opened_by(content, indent),
+        }
+    }
+    found
+}
+
+/// What this line begins, if it has a secret key.
+fn opened_by(line: &str, indent: usize) -> Option<Below> {
+    if let Some(header) = header_of(line) {
+        return header.split('.').any(is_secret_key).then_some(Below::Table);
+    }
+    if let Some((key, rest)) = key_of(line) {
+        // A bracket holds its own, and behind a comma comes something else.
+        let is_block = is_secret_key(key) && !rest.trim_start().starts_with(['{', '[']) && !rest.ends_with(',');
+        let column = indent + line.len() - line.trim_start_matches(['-', ' ']).len();
+        return is_block.then_some(Below::Block(column));
+    }
+    let (key, value) = line.split_once('=')?;
+    let quotes = ["\"\"\"", "'''"].into_iter().find(|quotes| value.trim_start().starts_with(quotes))?;
+    (is_secret_key(key) && value.matches(quotes).count() == 1).then_some(Below::Quotes(quotes))
+}
+
+/// The name in a line that looks like the header of a table.
+fn header_of(line: &str) -> Option<&str> {
+    let line = line.split('#').next().unwrap_or(line).trim_end();
+    line.strip_prefix('[')?.strip_suffix(']').filter(|header| !header.contains([',', ':', '{']))
+}
+
+/// The key that a line of YAML begins with, and what is behind its colon.
+fn key_of(line: &str) -> Option<(&str, &str)> {
+    let (key, rest) = line.split_once(':')?;
+    (rest.is_empty() || rest.starts_with([' ', '\t'])).then_some((key, rest))
+}
+
+/// Values that stand behind their keys or between the brackets there.
+fn values(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     // Whether each open bracket lies under a secret key, and whether the value to come does.
     let mut open = Vec::new();
@@ -108,6 +193,15 @@ mod tests {
             ("password = correct c4n4ry=horse", "password = *** ***=***"),
             (r#"{"token": "c4n4ry": 1, "port": 1"#, r#"{"token": ***: ***, "port": 1"#),
             (r#"{"port": "8080", "host": "a"#, r#"{"port": "8080", "host": "a"#),
+            // What is below its key.
+            ("auth:\n  user: c4n4ry\n  l:\n  - c4n4ry\nport: 1", "auth:\n  ***\n  ***\n  ***\nport: 1"),
+            ("l:\n- token: |\n    c4n4ry\n\nc4n4ry==\n- port: 1", "l:\n- token: ***\n    ***\n\n***\n- port: 1"),
+            ("a:\n  token: >-\n   c4n4ry: 1\n  port: 1", "a:\n  token: ***\n   ***\n  port: 1"),
+            ("[auth] # c\nuser = \"c4n4ry\"\n[b]\nport = 1", "[auth] # c\n***\n[b]\nport = 1"),
+            ("[[a.\"x-token\"]]\nv = c4n4ry", "[[a.\"x-token\"]]\n***"),
+            ("key = 1\ntoken = '''\nc4n4ry\n'''\nport = 1", "key = 1\ntoken = ******\n***\n***\nport = 1"),
+            ("{\n  \"token\": \"c4n4ry\"\n}}", "{\n  \"token\": ***\n}}"),
+            ("{\n  \"token\": \"c4n4ry\",\n  \"port\" 80", "{\n  \"token\": ***,\n  \"port\" 80"),
         ];
         for (text, shown) in cases {
             assert_eq!(masked(text), shown);

@@ -60,8 +60,8 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
         seal(bom, patched, |patched| stands_for(patched, target))
     };
     // Not all text says the same at another place: an alias before its anchor, what ends in blank lines.
-    let all = proven(Moving::AsTheyAre);
-    let proven = all.or_else(|_| proven(Moving::IfUnshared)).or_else(|_| proven(Moving::Anew));
+    let ways = [Moving::SpelledOut, Moving::IfUnshared, Moving::Anew];
+    let proven = ways.into_iter().fold(proven(Moving::AsTheyAre), |done, way| done.or_else(|_| proven(way)));
     proven.map_err(|error| match error {
         Unpatchable::Unproven(_) => disagreement(body, &value).map_or(error, Unpatchable::Unwritable),
         error => error,

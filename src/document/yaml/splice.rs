@@ -27,6 +27,8 @@ type Done = Result<(), Unpatchable>;
 pub(super) enum Moving {
     /// They bring their text.
     AsTheyAre,
+    /// They bring their text, with what aliases in it stand for in the place of these.
+    SpelledOut,
     /// They bring their text, unless there are aliases in it or what these stand for.
     IfUnshared,
     /// They are written anew.
@@ -252,7 +254,7 @@ impl<'t, 'a> Splicer<'t, 'a> {
     /// Whether what comes to another place is not written anew.
     fn brings_text(&self, value: Id) -> bool {
         match self.moving {
-            Moving::AsTheyAre => true,
+            Moving::AsTheyAre | Moving::SpelledOut => true,
             Moving::IfUnshared => !self.tree.has_aliases(value) && self.tree.aliases_in(value).is_none(),
             Moving::Anew => false,
         }

@@ -170,6 +170,17 @@ impl<'a> Tree<'a> {
         node.kind == Kind::Alias || node.items.iter().any(|item| self.has_aliases(item.value))
     }
 
+    /// `id` and all that is inside of it, keys among them.
+    pub(super) fn below(&self, id: Id) -> Vec<Id> {
+        let mut found = vec![id];
+        let mut at = 0;
+        while let Some(&id) = found.get(at) {
+            found.extend(self.nodes[id].items.iter().flat_map(|item| item.key.into_iter().chain([item.value])));
+            at += 1;
+        }
+        found
+    }
+
     /// Whether there is a comment between the brackets of `id`.
     pub(super) fn has_comments(&self, id: Id) -> bool {
         let node = &self.nodes[id];

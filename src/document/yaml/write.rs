@@ -48,9 +48,21 @@ pub(super) fn block(out: &mut String, value: &Value, column: usize, style: &Styl
 
 /// Writes a key, in the quotes asked for, and its value where the text stands at `column`.
 pub(super) fn entry(out: &mut String, key: &str, value: &Value, column: usize, quote: Option<char>, style: &Style) {
-    string(out, key, quote);
+    self::key(out, key, value, quote);
     out.push(':');
     below(out, value, column, style);
+}
+
+/// Writes a key, in the quotes asked for unless it says that mappings are to be merged: in quotes it would no longer say that.
+pub(super) fn key(out: &mut String, key: &str, value: &Value, quote: Option<char>) {
+    let merges = match value {
+        Value::Array(list) => list.iter().all(|value| value.as_object().is_some()),
+        value => value.as_object().is_some(),
+    };
+    match key {
+        "<<" if merges => out.push_str(key),
+        key => string(out, key, quote),
+    }
 }
 
 /// Writes what follows the colon of a key at `column`.
@@ -85,7 +97,7 @@ pub(super) fn flow(out: &mut String, value: &Value) {
             out.push('{');
             for (at, (key, value)) in map.iter().enumerate() {
                 out.push_str(if at > 0 { ", " } else { "" });
-                string(out, key, None);
+                self::key(out, key, value, None);
                 out.push_str(": ");
                 flow(out, value);
             }

@@ -34,6 +34,23 @@ fn a_nul_byte_is_refused() {
 }
 
 #[test]
+fn no_row_is_shown_where_a_column_holds_secrets() {
+    for row in ["a,c4n4ry,1", "a,\"c4n4ry", "a,c4n4ry\nb,1\na,c4n4ry", "\0,c4n4ry"] {
+        let text = format!("# c\n\nid,Password\n{row}\n");
+        let invalid = parse(&format(), text.as_bytes()).unwrap_err();
+        assert!(invalid.shown == "***" && !invalid.to_string().contains("c4n4ry"), "{invalid}");
+    }
+    let latin = parse(&format(), b"id,password\na,c4n4ry\xFF\n").unwrap_err();
+    assert_eq!((latin.line, &*latin.shown), (2, "***"));
+    assert_eq!(says("id,password,id\na,1,2\n", 1, 13, "there twice").shown, "id,password,id");
+}
+
+#[test]
+fn a_second_byte_order_mark_is_refused() {
+    says("\u{feff}\u{feff}id,v\na,1\n", 1, 1, "a second byte order mark");
+}
+
+#[test]
 fn a_header_with_another_delimiter_is_refused() {
     says("id;v\na;1\n", 1, 1, "';'");
     says("id\tv\na\t1\n", 1, 1, "'\\t'");

@@ -27,6 +27,7 @@ fn what_does_not_parse_is_named_with_its_place() {
     says("a = 1\nb = \n", 2, 5, "");
     says("a = 1\n[t\n", 2, 3, "");
     says("a = 1\n\n[t]\na = \"x\n", 4, 7, "");
+    says("\u{feff}\u{feff}a = 1\n", 1, 1, "a second byte order mark");
 }
 
 #[test]

@@ -211,6 +211,27 @@ fn tags_aliases_and_anchors_move_where_they_can() {
     // Before its anchor an alias says nothing.
     becomes("a: &x 1\nb: *x\nc: 2\n", "{b: 1, a: 1, c: 2}", "b: 1\na: &x 1\nc: 2\n");
     becomes("a: &x 1\nb: *x\nc: 0x2 # c\nd: 3\n", "{d: 3, c: '0x2', b: 1, a: 1}", "d: 3\nc: 0x2 # c\nb: 1\na: &x 1\n");
+    // What stands around it moves all the same.
+    becomes(
+        "a: &x {p: 1}\nb:\n  # of c\n  c: 0x2 # c\n  <<: *x # all\n  l: [*x, &z 5]\n  m: *z\nd: 3\n",
+        "{b: {c: '0x2', '<<': {p: 1}, l: [{p: 1}, 5], m: 5}, a: {p: 1}, d: 3}",
+        "b:\n  # of c\n  c: 0x2 # c\n  <<: {p: 1} # all\n  l: [{p: 1}, &z 5]\n  m: *z\na: &x {p: 1}\nd: 3\n",
+    );
+}
+
+/// To readers of YAML 1.1 it is another key when it stands in quotes.
+#[test]
+fn a_merge_key_stays_one_in_a_value_that_is_written_anew() {
+    let moved = |text: &str| patched(text, Op::Move { from: path("b.c"), to: path("d.c") }).unwrap();
+    let old = "a: &x\n  p: 1\nb:\n  c:\n    <<: *x\n    z: 2\nd:";
+    let rest = "a: &x\n  p: 1\nb: {}\nd:";
+    assert_eq!(moved(&format!("{old}\n  e: 1\n")), format!("{rest}\n  e: 1\n  c:\n    <<:\n      p: 1\n    z: 2\n"));
+    assert_eq!(moved(&format!("{old} {{'e': 1}}\n")), format!("{rest} {{'e': 1, 'c': {{<<: {{p: 1}}, z: 2}}}}\n"));
+    let with = |json| patched("'a': 1\n", set("b", json)).unwrap();
+    assert_eq!(with(r#"{"<<": [{"p": 1}]}"#), "'a': 1\n'b':\n  <<:\n    - p: 1\n");
+    assert_eq!(patched("m: {\"a\":1}\n", set("m.<<", "{}")).unwrap(), "m: {\"a\":1, <<: {}}\n");
+    // Nothing else can be merged.
+    assert_eq!(with(r#"{"<<": ["p"]}"#), "'a': 1\n'b':\n  '<<':\n    - p\n");
 }
 
 #[test]

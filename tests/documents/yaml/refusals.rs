@@ -43,6 +43,7 @@ fn what_cannot_be_edited_without_harm_is_refused() {
         (&"[".repeat(200_000), "recursion limit exceeded"),
         (&"- ".repeat(200_000), "deeper"),
         ("a: [1\n", "line "),
+        ("\u{feff}\u{feff}a: 1\n", "line 1, column 1: a second byte order mark"),
     ] {
         let refused = parse(&Format::Yaml, text.as_bytes()).expect_err(why).to_string();
         assert!(refused.contains(why), "{refused}");

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::{Done, Place, Slot, Splicer, Wanted};
+use super::{Done, Moving, Place, Slot, Splicer, Wanted};
 use crate::document::Unpatchable;
 use crate::document::align::is_filled;
 use crate::document::edit;
-use crate::document::yaml::tree::{Item, Node};
+use crate::document::yaml::tree::{Id, Item, Kind, Node};
 use crate::document::yaml::write;
 use crate::value::Value;
 
@@ -66,12 +66,31 @@ impl<'t, 'a> Splicer<'t, 'a> {
         let outer = std::mem::take(&mut self.splices);
         self.rename(node, old, key)?;
         self.node(item.value, value, self.inside(node))?;
+        if self.moving == Moving::SpelledOut && tree.nodes[item.value].value == *value {
+            self.spell_out(item.value);
+        }
         let inner = std::mem::replace(&mut self.splices, outer);
         let (start, end) = (self.lead(node, old), self.tail(item));
         let lines = edit::apply(tree.text, start..end, inner)?;
         // The first item may stand behind a dash.
         let pad = tree.column(start);
         Ok(if tree.leads_line(item.start) { lines } else { " ".repeat(pad) + &lines })
+    }
+
+    /// Writes what they stand for in the place of the aliases in `id`, but for those whose anchors are in there too.
+    fn spell_out(&mut self, id: Id) {
+        let tree = self.tree;
+        let inside = tree.below(id);
+        let anchors: Vec<usize> = inside.iter().map(|&id| tree.nodes[id].anchor).filter(|&anchor| anchor > 0).collect();
+        let stays =
+            |start: &usize| anchors.iter().any(|anchor| tree.used.get(anchor).is_some_and(|at| at.contains(start)));
+        for alias in inside.into_iter().map(|id| &tree.nodes[id]).filter(|node| node.kind == Kind::Alias) {
+            if !stays(&alias.start) {
+                let mut new = String::new();
+                write::flow(&mut new, &alias.value);
+                self.splice(alias.start..alias.end, new);
+            }
+        }
     }
 
     /// Adds the lines of an item, at the beginning of a line or where the first item stands behind a dash.

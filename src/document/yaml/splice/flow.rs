@@ -108,11 +108,11 @@ impl<'t, 'a> Splicer<'t, 'a> {
         let mut new = String::new();
         if let (Some(key), Some(near_key)) = (key, node.items[near].key) {
             let near_key = &tree.nodes[near_key];
-            let quote = self.quote_at(near_key.start);
-            let value = &tree.nodes[node.items[near].value];
-            let colon = &tree.text[near_key.end..value.start.max(near_key.end)];
-            let is_usual = colon.trim_end_matches(' ') == ":" && (quote.is_some() || colon.ends_with(' '));
-            write::string(&mut new, key, quote);
+            let near_value = &tree.nodes[node.items[near].value];
+            let colon = &tree.text[near_key.end..near_value.start.max(near_key.end)];
+            write::key(&mut new, key, value, self.quote_at(near_key.start));
+            let is_quoted = new.starts_with(['"', '\'']);
+            let is_usual = colon.trim_end_matches(' ') == ":" && (is_quoted || colon.ends_with(' '));
             new.push_str(if is_usual { colon } else { ": " });
         }
         write::flow(&mut new, value);
