@@ -173,6 +173,7 @@ fn a_segment_of_another_store_is_not_gone_on_in() {
     let header = heal::next_header(&*process.seat().0, &log.dir, &old, old.number + 1, &end).unwrap();
     let draft = Segment::draft(&*log.storage, &log.dir, header.number, 0, ZEROS_FIRST).unwrap();
     draft.publish(&log.dir, segment::Header { store: [9; 16], ..header }, &[]).unwrap();
+    log.locks.watermark.name_segment(header.number, header.first - 1);
     let told = append(&log, &[Op::set("b", 2).into()]).pop().unwrap();
     let Err(Error::NotApplied(error)) = told else { panic!("{told:?}") };
     assert!(matches!(*error, Error::Damaged(damage) if damage.fault == DamageKind::SegmentHeader));

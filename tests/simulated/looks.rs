@@ -318,7 +318,7 @@ fn what_a_crash_has_kept_of_retired_files_is_no_damage_and_hides_nothing() {
     // Two segments and a snapshot go together with the second compaction.
     Act::Heal(SyncFault::Kept).run(&disk, &process, &journal);
     journal.compact().unwrap();
-    journal.append(Op::set("n", 3)).unwrap();
+    journal.append(Op::set("m", 1)).unwrap();
     let (compaction, _) = journal.compact().unwrap();
     assert!(compaction.retired.len() > 2, "{compaction:?}");
     let mut states = 0;
