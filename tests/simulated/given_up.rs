@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Process, Times, Trial};
 use cfgwal::{Error, Journal, Materialise, Op, Options, RecoverOptions};
 
+use crate::rules::two_segments;
+
 const FILE: &str = "/settings.json";
 const DIR: &str = "/settings.json.cfgwal";
 const OLDER: &str = "/settings.json.cfgwal/wal-0000000000000001";
@@ -16,19 +18,9 @@ fn options(process: &Process) -> Options {
     Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone()
 }
 
-/// Two edits in a segment that a snapshot covers, and two behind it of which the first is damaged.
+/// A store with edits in a segment that a snapshot covers, and two behind it of which the first is damaged.
 fn damaged() -> DiskImage {
-    let disk = Disk::new();
-    let process = disk.process();
-    let journal = options(&process).open(FILE).unwrap();
-    for n in 1..=4 {
-        journal.append(Op::set("a", n)).unwrap();
-        if n == 2 {
-            journal.compact().unwrap();
-        }
-    }
-    process.kill();
-    disk.settle();
+    let disk = two_segments();
     let image = disk.image();
     let mut bytes = image.read(LAST).unwrap();
     bytes[BLOCK + 50] ^= 1;

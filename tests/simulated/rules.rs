@@ -19,7 +19,7 @@ fn wal(number: u64) -> String {
 }
 
 /// A store whose edits 1 and 2 are in a segment that a snapshot covers, and 3 and 4 in the next one.
-fn store() -> Disk {
+pub(crate) fn two_segments() -> Disk {
     let disk = Disk::new();
     let process = disk.process();
     let journal = open(&process);
@@ -82,7 +82,7 @@ fn where_a_failed_segment_can_have_no_successor_edits_are_refused_until_the_jour
 
 #[test]
 fn a_segment_is_known_by_the_second_of_its_headers_where_the_first_is_gone() {
-    let image = store().image();
+    let image = two_segments().image();
     let mut bytes = image.read(wal(2)).unwrap();
     bytes[..512].fill(0);
     let process = Disk::from_image(&image.with_file(wal(2), bytes)).process();
@@ -93,7 +93,7 @@ fn a_segment_is_known_by_the_second_of_its_headers_where_the_first_is_gone() {
 
 #[test]
 fn damage_that_a_newer_snapshot_covers_is_told_and_stops_nothing() {
-    let image = store().image();
+    let image = two_segments().image();
     let mut bytes = image.read(wal(1)).unwrap();
     bytes[4096 + 50] ^= 1;
     let process = Disk::from_image(&image.with_file(wal(1), bytes)).process();
@@ -106,5 +106,5 @@ fn damage_that_a_newer_snapshot_covers_is_told_and_stops_nothing() {
 
 #[test]
 fn a_journal_keeps_itself_out_of_the_repository_around_it() {
-    assert_eq!(store().read(format!("{DIR}/.gitignore")).unwrap(), b"*\n");
+    assert_eq!(two_segments().read(format!("{DIR}/.gitignore")).unwrap(), b"*\n");
 }
