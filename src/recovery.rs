@@ -38,9 +38,6 @@ pub(crate) enum Standing {
     Unknown,
 }
 
-/// So many snapshots are kept, with the segments since the older one.
-const SNAPSHOTS_KEPT: usize = 2;
-
 /// How much of the log may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -260,7 +257,7 @@ pub(crate) fn from_oldest(mut evidence: Evidence) -> Evidence {
         intact += 1;
         // Of what was retired a crash may have kept some and not all. What two snapshots need is kept on purpose.
         let next = snapshot.header.next_segment;
-        let must_be = if intact <= SNAPSHOTS_KEPT { next } else { last.max(next) };
+        let must_be = if intact <= snapshot::KEPT { next } else { last.max(next) };
         if (next..=must_be).all(|number| numbers.binary_search(&number).is_ok()) {
             oldest = Some(at);
         }

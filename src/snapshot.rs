@@ -23,6 +23,8 @@ const MAGIC: [u8; 8] = *b"CFGWALSN";
 const NAME: &str = "snapshot-";
 /// Header bytes; the body follows.
 pub(crate) const HEADER_LEN: usize = 112;
+/// So many are kept, with the segments since the older one.
+pub(crate) const KEPT: usize = 2;
 
 /// What a snapshot says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
