@@ -78,7 +78,8 @@ fn record(store: &Store, trouble: Trouble, dice: &mut Dice) -> Result<Recorded, 
                     client.ask(store, &[Do::GetAll], |_, _| ());
                     opened.wait();
                     let mut left = 100 / clients;
-                    while left > 0 {
+                    // Who opens it anew, or had no answer in time at the beginning, may find another one.
+                    while left > 0 && !(replaces && client.starts_anew()) {
                         let burst: Vec<Do> = (0..1 + dice.below(3)).map(|_| draw(&mut dice, next)).collect();
                         left = left.saturating_sub(burst.len());
                         let begin = now();
@@ -87,7 +88,7 @@ fn record(store: &Store, trouble: Trouble, dice: &mut Dice) -> Result<Recorded, 
                             let call = Call { who, what: burst[at], begin, end, told };
                             calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
                         });
-                        if !goes_on || replaces && client.starts_anew() {
+                        if !goes_on {
                             return;
                         }
                         if dice.below(4) == 0 {
