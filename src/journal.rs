@@ -197,6 +197,9 @@ impl Journal {
     /// Open the journal of a config file. A file without a journal is adopted; one that does not exist is created by the
     /// first edit. What an earlier crash left is recovered first.
     ///
+    /// A relative path is followed from the working directory, each time anew: a program that changes its directory opens an
+    /// absolute one.
+    ///
     /// # Errors
     /// [`Error::Invalid`] for a text that does not parse, [`Error::Damaged`] when acknowledged records cannot be read,
     /// [`Error::Missing`] for a file that [may not be created](Options::create), [`Error::Newer`], [`Error::Locked`],

@@ -11,6 +11,7 @@ use crate::error::{Damage, Error};
 use crate::journal::{Journal, Options};
 use crate::lock::Locks;
 use crate::materialise::{Behind, ConfigFile, FileStatus};
+use crate::quote::on_one_line;
 use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Step, TornTail, perform};
 use crate::storage::os::Os;
 use crate::storage::{Lock, Open, Storage};
@@ -53,10 +54,10 @@ const MOMENT: Duration = Duration::from_millis(200);
 impl Journal {
     /// What [`recover`](Journal::recover) would do. Writes nothing, creates nothing, and works on a read-only mount.
     ///
-    /// `None`: there is no journal.
+    /// `None`: there is a file, but no journal.
     ///
     /// # Errors
-    /// [`Error::Newer`], [`Error::Io`].
+    /// [`Error::Missing`] if there is neither, [`Error::Newer`], [`Error::Io`].
     pub fn plan_recovery(path: impl AsRef<Path>) -> Result<Option<Plan>, Error> {
         Journal::plan_recovery_on(Arc::new(Os), path.as_ref(), None)
     }
@@ -70,7 +71,7 @@ impl Journal {
         let dir = config.journal();
         let storage = &*config.storage;
         if !config.has_journal()? {
-            return Ok(None);
+            return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
         }
         let looked = view::look_at_both(&config, || {
             let (evidence, alone) = gather_between_appends(storage, &dir)?;
@@ -206,6 +207,15 @@ impl Plan {
         &self.log.steps
     }
 
+    /// What it would do to the config file behind that, in words.
+    pub fn file_step(&self) -> Option<&'static str> {
+        match &self.file {
+            FileStatus::Behind { why: Behind::Pending, .. } => Some("bring the config file up to date"),
+            FileStatus::Behind { why: Behind::EditedByHand, .. } => Some("take over what was changed by hand"),
+            _ => None,
+        }
+    }
+
     /// What keeps the config file from being up to date that only a person can see to.
     pub fn left_to_you(&self) -> Option<&Behind> {
         match &self.file {
@@ -257,7 +267,7 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "journal   {}", self.dir.display())?;
+        writeln!(f, "journal   {}", on_one_line(self.dir.display()))?;
         if self.beside {
             writeln!(f, "          (others are writing; looked at what they call durable)")?;
         }
@@ -285,13 +295,14 @@ impl fmt::Display for Plan {
         }
         if let Some(torn) = &self.log.torn {
             let TornTail { file, offset, len } = torn;
-            writeln!(f, "torn      {} from byte {offset} on: {len} bytes, never acknowledged", file.display())?;
+            let file = on_one_line(file.display());
+            writeln!(f, "torn      {file} from byte {offset} on: {len} bytes, never acknowledged")?;
         }
         if let Some(damage) = &self.log.damage {
-            writeln!(f, "damaged   {damage}")?;
+            writeln!(f, "damaged   {}", on_one_line(damage))?;
         }
         for finding in &self.log.findings {
-            writeln!(f, "note      {finding}")?;
+            writeln!(f, "note      {}", on_one_line(finding))?;
         }
         if self.is_clean() {
             return writeln!(f, "nothing to do");
@@ -299,14 +310,6 @@ impl fmt::Display for Plan {
         for step in &self.log.steps {
             writeln!(f, "to do     {step}")?;
         }
-        match &self.file {
-            FileStatus::Behind { why: Behind::Pending, .. } => {
-                writeln!(f, "to do     bring the config file up to date")
-            }
-            FileStatus::Behind { why: Behind::EditedByHand, .. } => {
-                writeln!(f, "to do     take over what was changed by hand")
-            }
-            _ => Ok(()),
-        }
+        self.file_step().map_or(Ok(()), |step| writeln!(f, "to do     {step}"))
     }
 }

@@ -2,9 +2,9 @@
 //! and waits for nobody. It works on a read-only mount, and on a config file that has no journal yet.
 
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::document::{self, Format, Invalid};
+use crate::document::{self, Columns, Format, Invalid};
 use crate::error::{Damage, Error, Holder};
 use crate::frame::FrameKind;
 use crate::journal::{self, Preview};
@@ -28,6 +28,8 @@ pub struct View {
     hand_edit: Option<Result<State, Invalid>>,
     holder: Option<Holder>,
     snapshot: Option<(u64, u64)>,
+    /// Asked for once, where its format has some.
+    columns: OnceLock<Option<Columns>>,
 }
 
 /// A record of the history.
@@ -153,7 +155,8 @@ impl View {
 
     fn without_journal(config: ConfigFile, plan: LogPlan, file: FileStatus) -> View {
         let state = plan.version.state.clone();
-        View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None }
+        let columns = OnceLock::new();
+        View { config, dir: None, plan, state, file, hand_edit: None, holder: None, snapshot: None, columns }
     }
 
     fn of_journal(config: ConfigFile, dir: PathBuf) -> Result<View, Error> {
@@ -175,7 +178,8 @@ impl View {
                 None => file = held_back(&plan),
             }
         }
-        Ok(View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot })
+        let columns = OnceLock::new();
+        Ok(View { config, dir: Some(dir), plan, state, file, hand_edit, holder, snapshot, columns })
     }
 
     /// The newest durable revision.
@@ -233,6 +237,24 @@ impl View {
             }
         })?;
         Ok(entries)
+    }
+
+    /// An edit as the file's format holds it: in CSV a number is its text.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for what the format has no way to write, [`Error::Io`].
+    pub fn admitted(&self, edit: impl Into<Transaction>) -> Result<Transaction, Error> {
+        let mut edit = edit.into();
+        let format = &self.config.format;
+        document::admit(format, &mut edit.ops)?;
+        if document::has_columns(format) {
+            let text = if self.columns.get().is_none() { self.config.read()? } else { None };
+            let columns = self.columns.get_or_init(|| document::columns(format, &text?.bytes));
+            if let Some(columns) = columns {
+                document::fit_columns(columns, &edit.ops)?;
+            }
+        }
+        Ok(edit)
     }
 
     /// What an edit would do to the config file.

@@ -81,6 +81,9 @@ impl ConfigFile {
                     real = real.parent().unwrap_or(Path::new("")).join(target);
                     links += 1;
                 }
+                Ok(Stat { kind: Kind::Symlink, .. }) => {
+                    return Err(Error::io("follow", path)(io::Error::from_raw_os_error(libc::ELOOP)));
+                }
                 Ok(Stat { kind: Kind::File, .. }) => break,
                 Ok(_) => {
                     let (rule, instead) = ("a config file must be a regular file", "name another one");

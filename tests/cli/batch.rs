@@ -313,3 +313,23 @@ fn a_dry_run_answers_as_if_and_writes_nothing() {
     );
     assert_eq!(store.everything(), before);
 }
+
+#[test]
+fn a_dry_run_refuses_what_the_format_cannot_hold_line_by_line() {
+    let store = Store::empty();
+    std::fs::write(store.dir().join("t.csv"), "id,a\nx,1\n").expect("a table");
+    let lines = [
+        r#"{"op":"set","path":"x.b","value":"1"}"#,
+        r#"{"op":"set","path":"x.a","value":null}"#,
+        r#"{"op":"set","path":"x.a","value":2}"#,
+        r#"{"op":"get","path":"x.a"}"#,
+    ];
+    let run = |args: &[&str]| feed(store.bare(&[&["-f", "t.csv"], args].concat()), &lines.join("\n"));
+    let rehearsed = run(&["batch", "--dry-run"]);
+    let answers: Vec<_> = rehearsed.out.lines().collect();
+    assert!(answers[0].contains("no column") && answers[1].contains("CSV has no null"), "{answers:#?}");
+    assert_eq!(answers[2..4], [r#"{"ok":true,"revision":1}"#, r#"{"ok":true,"revision":1,"value":"2"}"#]);
+    assert!(rehearsed.code == 0 && answers[4].contains("+x,2"), "{answers:#?}");
+    let done = run(&["batch"]);
+    assert_eq!(done.out.lines().collect::<Vec<_>>(), answers[..4], "as it comes then");
+}

@@ -215,6 +215,10 @@ fn code_7_says_what_was_tried_and_on_which_path() {
     assert!(ran.err.contains("settings.json/below.json") && ran.err.contains("Not a directory"), "{ran:?}");
     assert!(ran.err.starts_with("cfgwal: the edit was not applied: cannot "), "{ran:?}");
     assert_eq!(store.everything(), before);
+    std::os::unix::fs::symlink("loop.json", store.dir().join("loop.json")).expect("a link to itself");
+    let ran = super::support::ran(store.bare(&["-f", "loop.json", "get", "a"]).output());
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert!(ran.err.contains("loop.json") && ran.err.contains("symbolic links"), "{ran:?}");
 }
 
 #[test]

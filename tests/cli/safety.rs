@@ -219,6 +219,18 @@ fn messages_are_escaped_wherever_they_go() {
 }
 
 #[test]
+fn a_name_cannot_put_a_line_into_the_plan() {
+    let store = Store::empty();
+    let name = "a\nnothing to do\n.json";
+    assert_eq!(ran(store.bare(&["-f", name, "set", "a", "1"]).output()).code, 0);
+    std::fs::write(store.dir().join(name), "{\"a\": 2}").expect("a save by hand");
+    let ran = ran(store.bare(&["-f", name, "recover", "--dry-run"]).output());
+    assert_eq!(ran.code, 5);
+    assert!(ran.out.starts_with("journal   a\\nnothing to do\\n.json.cfgwal\n"), "{ran:?}");
+    assert!(!ran.out.lines().any(|line| line == "nothing to do"), "{ran:?}");
+}
+
+#[test]
 fn data_that_no_terminal_shows_is_exact() {
     let store = Store::with("{}");
     let value = format!("\"{NASTY}\\n\\t\"").replace('\u{1b}', "\\u001b").replace('\u{7}', "\\u0007");

@@ -142,6 +142,11 @@ fn looking_in_a_directory_without_journals_is_no_mistake() {
     }
     assert_eq!(ran(store.bare(&["compact"]).output()).code, 2);
     assert_eq!(ran(store.bare(&["recover"]).output()).code, 2);
+    store.write("{\"a\": }");
+    for args in [&["verify"][..], &["recover", "--dry-run"]] {
+        let ran = store.run(args);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "without a journal nothing waits for the text: {ran:?}");
+    }
 }
 
 #[test]

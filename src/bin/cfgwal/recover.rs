@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cfgwal::{Journal, Plan, RecoverOptions, TornTail, Value};
+use cfgwal::{Behind, Journal, Plan, RecoverOptions, TornTail, Value};
 use clap::Args;
 
 use crate::context::Context;
@@ -44,11 +44,7 @@ pub fn run(args: &Recover, context: &Context, out: &mut Terminal) -> Result<Exit
     };
     let progress = Progress::start(out, format!("recovering {}", file.display()));
     let found = Journal::plan_recovery(&file)?;
-    let Some(plan) = found else {
-        // Neither file nor journal is another thing than no journal.
-        context.view()?;
-        return no_journal("recover", out).map(|()| Exit::Done);
-    };
+    let Some(plan) = found else { return no_journal("recover", out).map(|()| Exit::Done) };
     if args.dry_run {
         drop(progress);
         print(&plan, out)?;
@@ -97,6 +93,8 @@ fn to_value(plan: &Plan) -> Value {
         ];
         fields.into_iter().collect()
     };
+    let of_journal = plan.steps().iter().map(ToString::to_string);
+    let steps = of_journal.chain(plan.file_step().map(str::to_owned));
     let file: Value = file_fields(plan.file_status()).into_iter().collect();
     let segments: Value = plan.segments().iter().map(Value::from).collect();
     [
@@ -109,7 +107,8 @@ fn to_value(plan: &Plan) -> Value {
         ("torn", Value::from(plan.torn().map(torn))),
         ("damage", Value::from(plan.damage().map(failure::damage))),
         ("findings", findings(plan.findings())),
-        ("steps", plan.steps().iter().map(|step| Value::from(step.to_string())).collect()),
+        ("steps", steps.map(Value::from).collect()),
+        ("to_you", Value::from(plan.left_to_you().map(Behind::advice))),
     ]
     .into_iter()
     .collect()

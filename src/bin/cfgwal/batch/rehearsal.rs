@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use cfgwal::{Error, Op, State, Transaction};
+use cfgwal::{Error, Op, State, Transaction, View};
 
 use super::answer::{self, Fields};
 use super::lines::Lines;
@@ -19,6 +19,7 @@ pub fn run(context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
     let view = difference::look(&file)?;
     let mut rehearsal = Rehearsal {
         context,
+        view: &view,
         state: view.state().clone(),
         revision: view.revision(),
         ops: Vec::new(),
@@ -42,6 +43,7 @@ pub fn run(context: &Context, out: &mut Terminal) -> Result<Exit, Failure> {
 /// The config as it would be.
 struct Rehearsal<'a> {
     context: &'a Context,
+    view: &'a View,
     state: State,
     revision: u64,
     /// What was done so far.
@@ -69,9 +71,10 @@ impl Rehearsal<'_> {
         if let Some(expected) = edit.if_revision.filter(|expected| *expected != self.revision) {
             return Err(Error::Revision { expected, found: self.revision }.into());
         }
-        let applied = self.state.apply(&edit.ops).map_err(Error::from)?;
+        let ops = self.view.admitted(Transaction::from(edit.ops))?.ops;
+        let applied = self.state.apply(&ops).map_err(Error::from)?;
         self.revision += u64::from(applied.changed);
-        self.ops.extend(edit.ops);
+        self.ops.extend(ops);
         let fields = answer::results(self.revision, &applied.results, edit.shape);
         if let Some(key) = edit.key {
             self.keys.insert(key, fields.clone());
