@@ -9,7 +9,8 @@ use crate::log::{Log, ZEROS_FIRST};
 use crate::materialise::ConfigFile;
 use crate::note::hash_text;
 use crate::planted::{Bug, planted};
-use crate::recovery::{self, Evidence, Look, Standing};
+use crate::recovery::{self, Evidence, Look, Standing, perform};
+use crate::reserve;
 use crate::segment::{self, Segment};
 use crate::snapshot;
 use crate::state::State;
@@ -52,6 +53,10 @@ pub(crate) fn compact(log: &Log, config: &ConfigFile, guard: &MaintenanceGuard<'
         None => write_snapshot(log, config)?,
     };
     let retired = retire(log, guard)?;
+    if let Err(error) = perform::forget_torn(&*log.storage, &log.dir, guard) {
+        tracing::debug!(journal = %log.dir.display(), %error, "what was torn long ago stays in quarantine");
+    }
+    reserve::keep(&*log.storage, &log.dir);
     let log_bytes_after = log.segments()?.iter().map(|(_, len)| len).sum();
     Ok(Compaction { revision, log_bytes_before, log_bytes_after, snapshot_bytes, retired })
 }

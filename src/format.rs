@@ -172,6 +172,7 @@ mod tests {
             ("zeros ahead in a new segment", kib(ZEROS_FIRST)),
             ("the first block of a segment", kib(BLOCK)),
             ("the watermark", kib(PAGE_LEN as u64)),
+            ("the reserve", kib(crate::reserve::LEN)),
         ];
         for (what, limit) in limits {
             let row = format!("| {what} | {limit} |");

@@ -104,6 +104,7 @@ mod planted;
 mod quote;
 mod recover;
 mod recovery;
+mod reserve;
 mod secret;
 mod segment;
 mod snapshot;

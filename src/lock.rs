@@ -134,6 +134,7 @@ impl Locks {
         let (file, path) = self.file(role);
         let began = self.storage.uptime();
         loop {
+            self.watermark.claim_room()?;
             let seen = self.watermark.releases();
             let missing = role == Role::Appender && planted(Bug::AppendLockNotTaken);
             if missing || file.try_lock(Lock::Exclusive).map_err(Error::io("lock", path))? {

@@ -162,7 +162,10 @@ impl Log {
             // Whoever made or recovered the journal may have died before its name was durable.
             let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             crate::storage::sync_dir(&*storage, parent).map_err(Error::io("sync", parent))?;
-            locks.watermark.set_named();
+            // Where there is no room to remember it, the next one does it once more.
+            if locks.watermark.claim_room().is_ok() {
+                locks.watermark.set_named();
+            }
         }
         let store = plan.store;
         let anew = || durable_now(&*storage, dir, &locks, &boot);

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::frame::{self, Fault, Frame, FrameKind, Seed, u32_at, u64_at};
 use crate::limits::COUNT_MAX;
 use crate::planted::{Bug, planted};
+use crate::reserve;
 use crate::storage::{self, File, Open, Rename, Stat, Storage};
 
 /// The version of the bytes on disk that this code writes, and the newest that it reads.
@@ -216,14 +217,16 @@ impl Segment {
         frames_len: u64,
         zeros: u64,
     ) -> Result<Draft<'a>, Error> {
-        let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
-        let path = dir.join(format!("{}.tmp-{id:032x}", name(number)));
-        let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
-        let draft = Draft { storage, file: Some(file), path };
-        storage::write_zeros(draft.file(), 0, BLOCK + frames_len + zeros)
-            .and_then(|()| draft.file().sync())
-            .map_err(Error::io("write", &draft.path))?;
-        Ok(draft)
+        reserve::or_with_reserve(storage, dir, || {
+            let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
+            let path = dir.join(format!("{}.tmp-{id:032x}", name(number)));
+            let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+            let draft = Draft { storage, file: Some(file), path };
+            storage::write_zeros(draft.file(), 0, BLOCK + frames_len + zeros)
+                .and_then(|()| draft.file().sync())
+                .map_err(Error::io("write", &draft.path))?;
+            Ok(draft)
+        })
     }
 
     /// Read the frames from `cursor` on, up to sequence `until`, and hand each to `visit` with the cursor behind it.

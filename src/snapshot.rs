@@ -13,6 +13,7 @@ use crate::limits::COUNT_MAX;
 use crate::note::TextHash;
 use crate::op::codec::{self, Input, Output, Wire};
 use crate::planted::{Bug, planted};
+use crate::reserve;
 use crate::segment::{BLOCK, Cursor, FORMAT_VERSION};
 use crate::state::State;
 use crate::storage::{self, File, Open, Outgoing, Rename, Storage};
@@ -334,6 +335,15 @@ fn read(bytes: &[u8]) -> Result<(Header, Body, Option<&str>), SnapshotFault> {
 
 /// Write a snapshot under its name, durably. Gives its path and its length. `has_company`: see [`Outgoing`].
 pub(crate) fn write(
+    storage: &dyn Storage,
+    dir: &Path,
+    draft: &Draft,
+    has_company: &mut dyn FnMut() -> bool,
+) -> Result<(PathBuf, u64), Error> {
+    reserve::or_with_reserve(storage, dir, || try_to_write(storage, dir, draft, has_company))
+}
+
+fn try_to_write(
     storage: &dyn Storage,
     dir: &Path,
     draft: &Draft,

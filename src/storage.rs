@@ -114,6 +114,11 @@ pub(crate) trait Page: Send + Sync {
     /// The page, word by word. Storing into a page that was mapped for reading is not possible: it is mapped
     /// for writing or not at all.
     fn words(&self) -> &[AtomicU64; PAGE_WORDS];
+    /// See to it that storing into the page needs no room on the disk, for as long as nothing writes it out. Where a file
+    /// system looks for room at the moment of the store and finds none, the process would be killed (SIGBUS).
+    fn claim_room(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Wait until somebody wakes the word, its low half is no longer `seen`, or the time is over.
     fn wait(&self, word: usize, seen: u32, timeout: Duration);
     /// Wake at most so many of those who wait for this word.
@@ -132,6 +137,9 @@ pub(crate) trait File: Send + Sync {
     /// Write at an offset; may write less than asked for.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Have what is written over go to where it was on the disk, on a file system that would choose another place for it and
+    /// can be asked not to. For a file that is empty.
+    fn stay_in_place(&self) {}
     /// Make the content durable (a file: `fdatasync`) or the names in it (a directory: `fsync`).
     fn sync(&self) -> io::Result<()>;
     /// Begin to write out what was written here. Promises nothing: only a sync makes bytes durable.

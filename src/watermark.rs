@@ -100,6 +100,7 @@ impl Watermark {
     /// Make an empty page under a name that nobody looks at yet.
     pub(crate) fn create(storage: &dyn Storage, path: &Path) -> Result<(), Error> {
         let file = storage.open(path, Open::Create(0o600)).map_err(Error::io("create", path))?;
+        file.stay_in_place();
         crate::storage::write_zeros(&*file, 0, PAGE_LEN as u64)
             .and_then(|()| file.sync())
             .map_err(Error::io("write", path))
@@ -123,6 +124,11 @@ impl Watermark {
             *word = u64::from_le_bytes(whole);
         }
         Ok(Watermark { file, path, page, command: packed })
+    }
+
+    /// Before anything is stored in the page: whether there is [room for that](Page::claim_room).
+    pub(crate) fn claim_room(&self) -> Result<(), Error> {
+        self.page.claim_room().map_err(Error::io("make room in", &self.path))
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {

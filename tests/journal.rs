@@ -264,6 +264,35 @@ fn look_at_copies(home: &Path, acknowledged: &AtomicU64) -> usize {
     fine
 }
 
+#[test]
+fn of_what_was_set_aside_only_what_was_torn_long_ago_goes() {
+    let file = dir("set-aside").join("settings.json");
+    let journal = Journal::open(&file).unwrap();
+    journal.append(Op::set("a", 1)).unwrap();
+    let quarantine = file.with_file_name("settings.json.cfgwal").join("quarantine");
+    std::fs::create_dir(&quarantine).unwrap();
+    let days = |days: u64| std::time::SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
+    let set_aside = |name: &str, age| {
+        let file = std::fs::File::create(quarantine.join(name)).unwrap();
+        file.set_modified(days(age)).unwrap();
+    };
+    set_aside("torn-wal-0000000000000001-2f8", 31);
+    let kept = ["torn-wal-0000000000000002-2f8", "torn-wal-0000000000000001-", "torn-mine", "save-0", "lost-0-wal-1"];
+    for (name, age) in kept.iter().zip([29, 400, 400, 400, 400]) {
+        set_aside(name, age);
+    }
+    std::os::unix::fs::symlink(&file, quarantine.join("torn-wal-0000000000000003-2f8")).unwrap();
+    journal.compact().unwrap();
+    let mut left: Vec<String> = std::fs::read_dir(&quarantine)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let mut expected = [&kept[..], &["torn-wal-0000000000000003-2f8"]].concat();
+    expected.sort();
+    assert_eq!(left, expected);
+}
+
 /// Copied file by file, in the order in which they are listed; the config file in the copy.
 fn copy_of_journal(home: &Path) -> PathBuf {
     let (from, copy) = (home.join("settings.json.cfgwal"), home.join("copy"));

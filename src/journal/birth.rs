@@ -10,6 +10,7 @@ use crate::log::ZEROS_FIRST;
 use crate::materialise::{ConfigFile, IN_USE, Seen, chosen};
 use crate::note::hash_text;
 use crate::recovery;
+use crate::reserve;
 use crate::segment::{Header, Segment};
 use crate::snapshot;
 use crate::state::State;
@@ -157,9 +158,11 @@ fn build(
     let mut state_of = |_: &KnownText| Ok(version.state.clone());
     let draft = snapshot::Draft::of(store, version, 1, created, shown, &mut state_of)?;
     snapshot::write(storage, dir, &draft, &mut || false)?;
+    reserve::keep(storage, dir);
     Watermark::create(storage, &dir.join(watermark::NAME))?;
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
     let watermark = Watermark::open(storage, dir, "")?;
+    watermark.claim_room()?;
     watermark.begin(&boot, &store, Reached::new(1, start.sequence));
     // So that a later boot finds a page of an earlier one, and not an empty page.
     watermark.file.sync().map_err(Error::io("sync", &watermark.path))?;

@@ -1,9 +1,12 @@
 //! Carrying a plan out: every step leaves a journal that opens, and doing it again gives the same.
 
+use std::time::Duration;
+
 use super::*;
 use crate::lock::{AppendGuard, Locks, MaintenanceGuard};
 use crate::log;
-use crate::storage::{File, Rename};
+use crate::reserve;
+use crate::storage::{File, Kind, Rename};
 use crate::version::{KnownText, StandsFor};
 use crate::watermark::{self, Watermark};
 
@@ -209,6 +212,10 @@ fn quarantine_bytes(storage: &dyn Storage, dir: &Path, file: &str, offset: u64, 
 
 /// Write bytes into the quarantine under a name, durably.
 pub(crate) fn set_aside(storage: &dyn Storage, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    reserve::or_with_reserve(storage, dir, || try_to_set_aside(storage, dir, name, bytes))
+}
+
+fn try_to_set_aside(storage: &dyn Storage, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let quarantine = dir.join(QUARANTINE);
     match storage.create_dir(&quarantine) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -219,14 +226,53 @@ pub(crate) fn set_aside(storage: &dyn Storage, dir: &Path, name: &str, bytes: &[
     // Not through a link that somebody put there.
     storage.open(&quarantine, Open::Directory).map_err(Error::io("open", &quarantine))?;
     let target = quarantine.join(name);
-    if storage.stat(&target).is_ok() {
-        // Whoever put it there may have died before its name was durable.
-        return storage::sync_dir(storage, &quarantine).map_err(Error::io("sync", &quarantine));
+    if storage.stat(&target).is_err() {
+        let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
+        let path = quarantine.join(format!("{name}.tmp-{id:032x}"));
+        let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+        let kept = storage::write_full(&*file, bytes, 0)
+            .and_then(|()| file.sync())
+            .and_then(|()| storage.rename(&path, &target, Rename::Replace));
+        kept.map_err(|error| {
+            // What is not whole is of no use, and each attempt would leave more of it.
+            let _ = storage.remove(&path);
+            Error::io("write", &target)(error)
+        })?;
     }
-    let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
-    let path = quarantine.join(format!("{name}.tmp-{id:032x}"));
-    let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
-    storage::write_full(&*file, bytes, 0).and_then(|()| file.sync()).map_err(Error::io("write", &path))?;
-    storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target))?;
+    // Whoever put it there may have died before its name was durable.
     storage::sync_dir(storage, &quarantine).map_err(Error::io("sync", &quarantine))
+}
+
+/// How long the ends of segments that a crash cut short are kept. They were never acknowledged; whoever wants to know what was
+/// in them has looked by then.
+const TORN_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Remove from the quarantine what was torn long ago. All else that is there stays until a person removes it.
+pub(crate) fn forget_torn(
+    storage: &dyn Storage,
+    dir: &Path,
+    _maintenance: &MaintenanceGuard<'_>,
+) -> std::io::Result<()> {
+    let quarantine = dir.join(QUARANTINE);
+    let names = match storage.open(&quarantine, Open::Directory).and_then(|_| storage.list(&quarantine)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        names => names?,
+    };
+    let now = Duration::from_micros(storage.clock_micros());
+    for name in names.iter().filter_map(|name| name.to_str()).filter(|name| is_torn(name)) {
+        let path = quarantine.join(name);
+        let found = storage.stat(&path)?;
+        let age = now.saturating_sub(Duration::from_nanos(u64::try_from(found.modified_ns).unwrap_or(u64::MAX)));
+        if found.kind == Kind::File && found.links == 1 && age > TORN_KEPT {
+            storage.remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is one that [`quarantine_bytes`] gives, and no other.
+fn is_torn(name: &str) -> bool {
+    let parts = name.strip_prefix("torn-").and_then(|rest| rest.rsplit_once('-'));
+    let is_offset = |text: &str| !text.is_empty() && storage::is_hex(text, text.len());
+    parts.is_some_and(|(file, offset)| segment::number_in(file).is_some() && is_offset(offset))
 }

@@ -659,6 +659,9 @@ impl Page for GuardedPage {
         let copy = |word: usize| AtomicU64::new(self.below.words()[word].load(SeqCst));
         self.ghost.get_or_init(|| Box::new(std::array::from_fn(copy)))
     }
+    fn claim_room(&self) -> io::Result<()> {
+        self.below.claim_room()
+    }
     fn wait(&self, word: usize, seen: u32, timeout: Duration) {
         // A dead process waits too: time goes on for it until its bounded waits have ended.
         self.below.wait(word, seen, timeout);

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, RenameFlags, StatxAttributes, StatxFlags, Uid, XattrFlags};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, IFlags, Mode, RenameFlags, StatxAttributes, StatxFlags, Uid, XattrFlags,
+};
 use rustix::process::{Pid, Resource, getrlimit};
 use rustix::thread::futex;
 
@@ -69,7 +71,11 @@ impl Storage for Os {
             Ok(made) => give_to_owner_of_parent(&made, path),
             // It was made; that somebody removed it since is for the caller to find.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => {
+                // A umask may keep everybody out.
+                let _ = fs::remove_dir(path);
+                Err(error)
+            }
         }
     }
 
@@ -219,6 +225,16 @@ impl File for OsFile {
         self.file.set_len(len)
     }
 
+    fn stay_in_place(&self) {
+        if !finds_other_places(&self.file) {
+            return;
+        }
+        let flags = rustix::fs::ioctl_getflags(&self.file);
+        if let Err(error) = flags.and_then(|flags| rustix::fs::ioctl_setflags(&self.file, flags | IFlags::NOCOW)) {
+            tracing::debug!(%error, "a file stays one that is written to another place each time");
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         if self.kind == Kind::Directory { self.file.sync_all() } else { self.file.sync_data() }
     }
@@ -324,8 +340,15 @@ impl File for OsFile {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let map = memmap2::MmapOptions::new().len(PAGE_LEN).map_raw(&self.file)?;
-        Ok(Arc::new(OsPage { map }))
+        Ok(Arc::new(OsPage { map, may_need_room: finds_other_places(&self.file) }))
     }
+}
+
+/// Whether this file may lie where a page of it that is changed needs new room on the disk: on btrfs, bcachefs, or an overlay of
+/// whatever. Numbers from linux/magic.h and bcachefs.
+fn finds_other_places(file: &fs::File) -> bool {
+    let found = rustix::fs::fstatfs(file).map(|found| found.f_type as u64 & 0xffff_ffff);
+    matches!(found, Ok(0x9123_683e | 0xca45_1a4e | 0x794c_7630))
 }
 
 /// One `sudo` must not lock the user out of the journal: what root creates goes to the owner of the directory.
@@ -442,6 +465,7 @@ fn set_lease(file: &fs::File, command: i32, argument: i32) -> io::Result<i32> {
 
 struct OsPage {
     map: memmap2::MmapRaw,
+    may_need_room: bool,
 }
 
 impl OsPage {
@@ -460,6 +484,18 @@ impl Page for OsPage {
         // SAFETY: the map is PAGE_LEN bytes, page-aligned, lives as long as `self`, and is reached through atomics
         // alone, by us and by the other processes that map it.
         unsafe { &*self.map.as_ptr().cast::<[AtomicU64; PAGE_WORDS]>() }
+    }
+
+    fn claim_room(&self) -> io::Result<()> {
+        if !self.may_need_room {
+            return Ok(());
+        }
+        match self.map.advise(memmap2::Advice::PopulateWrite) {
+            // madvise(2): a store would raise SIGBUS.
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Err(rustix::io::Errno::NOSPC.into()),
+            // A system before Linux 5.14 cannot tell.
+            _ => Ok(()),
+        }
     }
 
     fn wait(&self, word: usize, seen: u32, timeout: Duration) {

@@ -1,5 +1,7 @@
 //! A full disk harms nothing: an edit fails and changes no byte, or is durable and the file follows when there is room.
 
+use std::process::Command;
+
 use crate::support::sandbox::{Mount, fill, skipped};
 use crate::support::session::Session;
 use crate::support::{Ran, Store};
@@ -129,6 +131,125 @@ fn edits_go_on_until_the_log_is_full_and_what_was_acknowledged_stays() {
         store.ok(&["set", "n", "0"]);
         assert_eq!(store.text(), "{\"a\": 1, \"n\": 0}");
         assert_eq!(store.run(&["verify"]).code, 0);
+    });
+}
+
+/// There a store into a mapped page takes room too, and without any the system kills who stores.
+#[test]
+fn nobody_is_killed_for_want_of_room_where_each_change_takes_some() {
+    const TEST: &str = "nobody_is_killed_for_want_of_room_where_each_change_takes_some";
+    let mount = match Mount::btrfs("128m") {
+        Ok(mount) => mount,
+        Err(why) => return skipped(TEST, &why),
+    };
+    let store = &mount.store();
+    store.write("{\"a\": 1}");
+    store.ok(&["set", "a", "2"]);
+    let filler = fill(store);
+    let is_told = |ran: &Ran| match ran.code {
+        0 => {}
+        7 | 9 => assert_no_room(ran, ran.code),
+        _ => panic!("{ran:?}"),
+    };
+    let in_trouble = || {
+        for n in 0..3 {
+            is_told(&store.run(&["set", "a", &n.to_string()]));
+            is_told(&store.run(&["batch"]));
+            is_told(&store.run(&["compact"]));
+            readers_work(store);
+            rustix::fs::sync();
+        }
+    };
+    in_trouble();
+    // From here on the page is shared with what was kept, so that the next store needs a place of its own.
+    let kept = store.dir().join("kept");
+    let snapshot = Command::new("btrfs").args(["subvolume", "snapshot"]).arg(store.dir()).arg(&kept).output();
+    if snapshot.is_ok_and(|ran| ran.status.success()) {
+        filler.grow();
+        rustix::fs::sync();
+        filler.grow();
+        let before = store.text();
+        let ran = store.run(&["set", "a", "5"]);
+        assert_no_room(&ran, 7);
+        assert!(ran.err.contains("the edit was not applied"), "{ran:?}");
+        assert_eq!(store.text(), before);
+        in_trouble();
+        std::fs::remove_file(kept.join("filler")).expect("what was kept of it goes");
+    } else {
+        skipped(TEST, "no snapshot can be made");
+    }
+    filler.remove();
+    rustix::fs::sync();
+    store.ok(&["set", "b", "1"]);
+    assert_eq!(store.ok(&["get", "b"]), "1\n");
+    assert_eq!(store.run(&["verify"]).code, 0);
+}
+
+/// Bytes that are no frame, where the next one would be: a writer was killed inside its write.
+fn tear(store: &Store) {
+    let segment = store.journal().join("wal-0000000000000001");
+    let mut bytes = std::fs::read(&segment).expect("the only segment");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("the last byte of a record") + 1;
+    bytes[end.next_multiple_of(8)..][..100].fill(7);
+    std::fs::write(&segment, bytes).expect("as long as it was");
+}
+
+fn assert_sound(store: &Store, value: &str) {
+    assert_eq!(store.ok(&["get", "a"]), format!("{value}\n"));
+    assert_eq!(store.run(&["verify"]).code, 0);
+    assert_eq!(store.run(&["recover", "--dry-run"]).code, 0);
+}
+
+#[test]
+fn what_a_crash_left_is_put_right_without_room() {
+    on_small_disks("what_a_crash_left_is_put_right_without_room", |store| {
+        store.write("{\"a\": 1}");
+        store.ok(&["set", "a", "2"]);
+        tear(store);
+        // As after a crash of the system: the page says nothing of this boot.
+        let page = store.journal().join("watermark");
+        std::fs::write(&page, [0; 4096]).expect("a page of zeros");
+        let filler = fill(store);
+        assert_eq!(store.run(&["recover", "--dry-run"]).code, 5);
+        store.ok(&["recover"]);
+        assert_sound(store, "2");
+        let torn = std::fs::read_dir(store.journal().join("quarantine")).expect("what was torn is kept");
+        assert_eq!(torn.count(), 1);
+        filler.remove();
+        store.ok(&["set", "a", "3"]);
+        store.ok(&["compact"]);
+        let reserve = std::fs::metadata(store.journal().join("reserve")).expect("there is room again");
+        assert_eq!(reserve.len(), 96 * 1024);
+        assert_sound(store, "3");
+    });
+}
+
+#[test]
+fn an_edit_behind_one_that_was_cut_short_is_made_without_room() {
+    on_small_disks("an_edit_behind_one_that_was_cut_short_is_made_without_room", |store| {
+        store.write("{\"a\": 1}");
+        store.ok(&["set", "a", "2"]);
+        tear(store);
+        let filler = fill(store);
+        store.ok(&["set", "a", "3"]);
+        assert_sound(store, "3");
+        filler.remove();
+        store.ok(&["set", "a", "4"]);
+        assert_sound(store, "4");
+    });
+}
+
+#[test]
+fn a_small_config_is_compacted_without_room() {
+    on_small_disks("a_small_config_is_compacted_without_room", |store| {
+        store.write("{\"a\": 1}");
+        store.ok(&["set", "a", "2"]);
+        let filler = fill(store);
+        store.ok(&["compact"]);
+        assert_sound(store, "2");
+        filler.remove();
+        store.ok(&["set", "a", "3"]);
+        assert_sound(store, "3");
     });
 }
 

@@ -28,6 +28,22 @@ fn a_read_only_directory_takes_no_journal_and_stays_as_it_is() {
 }
 
 #[test]
+fn a_umask_that_keeps_everybody_out_leaves_nothing_behind() {
+    let store = Store::with("{\"a\": 1}");
+    let Some(somebody) = somebody("a_umask_that_keeps_everybody_out_leaves_nothing_behind", &store) else { return };
+    let before = store.everything();
+    let mut command = somebody.command(&store, &["set", "a", "2"]);
+    let close = || {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o777));
+        Ok(())
+    };
+    // SAFETY: umask(2) is safe between fork and exec.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, close) };
+    assert_denied(&ran(command.output()), "settings.json.cfgwal");
+    assert_eq!(store.everything(), before);
+}
+
+#[test]
 fn a_working_directory_that_was_removed_takes_no_edit_and_nobody_tries_for_ever() {
     let store = Store::empty();
     let script = "mkdir gone && cd gone && rmdir ../gone && exec timeout 20 \"$0\" -f settings.json set a 1";

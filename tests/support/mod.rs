@@ -165,7 +165,7 @@ impl Store {
             })
         };
         let beside = names(self.dir.clone()).filter(|path| !is(path, &["settings.json", "settings.json.cfgwal"]));
-        let own = [".gitignore", "options.toml", "watermark", "quarantine", "wal-*", "snapshot-*"];
+        let own = [".gitignore", "options.toml", "watermark", "reserve", "quarantine", "wal-*", "snapshot-*"];
         let inside = names(self.journal()).filter(|path| !is(path, &own));
         beside.chain(inside).collect()
     }

@@ -36,6 +36,13 @@ impl Mount {
         ))
     }
 
+    /// An empty file system that writes what is changed to another place.
+    pub fn btrfs(size: &str) -> Result<Mount, String> {
+        Mount::make(&format!(
+            "truncate -s {size} \"$POINT/image\" && mkfs.btrfs -q -f \"$POINT/image\" && mount -o loop \"$POINT/image\" \"$POINT\""
+        ))
+    }
+
     /// What is in a directory, read-only.
     pub fn read_only(of: &Path) -> Result<Mount, String> {
         let of = of.display();
@@ -94,19 +101,9 @@ impl Drop for Mount {
 
 /// Leaves not a byte free beside a store; what it returns gives the room back.
 pub fn fill(store: &Store) -> Filler {
-    let path = store.dir().join("filler");
-    let mut file = fs::File::create(&path).expect("a file");
-    // Ever smaller pieces, since the last blocks are few.
-    for size in [65_536, 4096, 512, 1] {
-        let piece = vec![b'x'; size];
-        let full = loop {
-            if let Err(error) = file.write_all(&piece).and_then(|()| file.sync_data()) {
-                break error;
-            }
-        };
-        assert_eq!(full.kind(), io::ErrorKind::StorageFull, "{full}");
-    }
-    Filler { path }
+    let filler = Filler { path: store.dir().join("filler") };
+    filler.grow();
+    filler
 }
 
 /// What fills a disk.
@@ -115,6 +112,21 @@ pub struct Filler {
 }
 
 impl Filler {
+    /// Takes what room there is.
+    pub fn grow(&self) {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.path).expect("a file");
+        // Ever smaller pieces, since the last blocks are few.
+        for size in [65_536, 4096, 512, 1] {
+            let piece = vec![b'x'; size];
+            let full = loop {
+                if let Err(error) = file.write_all(&piece).and_then(|()| file.sync_data()) {
+                    break error;
+                }
+            };
+            assert_eq!(full.kind(), io::ErrorKind::StorageFull, "{full}");
+        }
+    }
+
     /// Leaves so much room.
     pub fn shrink(&self, by: u64) {
         let file = fs::OpenOptions::new().write(true).open(&self.path).expect("the filler");
@@ -123,6 +135,8 @@ impl Filler {
     }
 
     pub fn remove(self) {
+        // A child of another test may have been forked while it was open, and would keep the room.
+        fs::File::create(&self.path).expect("the filler is emptied");
         fs::remove_file(&self.path).expect("the filler goes");
     }
 }

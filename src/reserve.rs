@@ -1,0 +1,59 @@
+//! Room kept for bad times: a file of zeros in the journal that goes when there is no other room for what keeps the
+//! journal working, so that a full disk keeps nobody from recovering, healing and compacting.
+
+use std::io;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::storage::{self, Open, Storage};
+
+/// The file's name in the journal.
+pub(crate) const NAME: &str = "reserve";
+
+/// A new segment, what a crash cut short, and the snapshot of a small config.
+pub(crate) const LEN: u64 = 96 * 1024;
+
+/// Do what takes room in the journal; where there is none, give up the reserve and do it once more.
+pub(crate) fn or_with_reserve<T>(
+    storage: &dyn Storage,
+    dir: &Path,
+    mut act: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    match act() {
+        Err(Error::Io { source, .. }) if is_full(&source) && give_up(storage, dir) => act(),
+        result => result,
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// `false`: there was none, or it cannot go.
+fn give_up(storage: &dyn Storage, dir: &Path) -> bool {
+    // Some systems give blocks to others only once it is on the disk that they are free.
+    let given = storage.remove(&dir.join(NAME)).and_then(|()| storage::sync_dir(storage, dir)).is_ok();
+    if given {
+        tracing::warn!(journal = %dir.display(), "there is no room left; the journal gave up its reserve");
+    }
+    given
+}
+
+/// Keep the reserve (again), where there is room for it. Nothing depends on it.
+pub(crate) fn keep(storage: &dyn Storage, dir: &Path) {
+    if let Err(error) = try_to_keep(storage, dir) {
+        tracing::debug!(journal = %dir.display(), %error, "no room is kept for bad times");
+    }
+}
+
+fn try_to_keep(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
+    let path = dir.join(NAME);
+    let (file, kept) = match storage.stat(&path) {
+        Ok(found) if found.len >= LEN => return Ok(()),
+        // A crash or a full disk left a part of it.
+        Ok(found) => (storage.open(&path, Open::Write)?, found.len),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (storage.open(&path, Open::Create(0o600))?, 0),
+        Err(error) => return Err(error),
+    };
+    storage::write_zeros(&*file, kept, LEN).and_then(|()| file.sync())
+}
