@@ -344,11 +344,11 @@ impl File for OsFile {
     }
 }
 
-/// Whether this file may lie where a page of it that is changed needs new room on the disk: on btrfs, bcachefs, or an overlay of
-/// whatever. Numbers from linux/magic.h and bcachefs.
+/// Whether this file may lie where a page of it that is changed needs new room on the disk: on btrfs, bcachefs, xfs (if a copy
+/// shares its place), or an overlay of whatever. Numbers from linux/magic.h and bcachefs.
 fn finds_other_places(file: &fs::File) -> bool {
     let found = rustix::fs::fstatfs(file).map(|found| found.f_type as u64 & 0xffff_ffff);
-    matches!(found, Ok(0x9123_683e | 0xca45_1a4e | 0x794c_7630))
+    matches!(found, Ok(0x9123_683e | 0xca45_1a4e | 0x5846_5342 | 0x794c_7630))
 }
 
 /// One `sudo` must not lock the user out of the journal: what root creates goes to the owner of the directory.

@@ -43,6 +43,13 @@ impl Mount {
         ))
     }
 
+    /// An empty file system in which copies share what they have in common.
+    pub fn xfs(size: &str) -> Result<Mount, String> {
+        Mount::make(&format!(
+            "truncate -s {size} \"$POINT/image\" && mkfs.xfs -q -f \"$POINT/image\" && mount -o loop \"$POINT/image\" \"$POINT\""
+        ))
+    }
+
     /// What is in a directory, read-only.
     pub fn read_only(of: &Path) -> Result<Mount, String> {
         let of = of.display();
@@ -116,7 +123,7 @@ impl Filler {
     pub fn grow(&self) {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.path).expect("a file");
         // Ever smaller pieces, since the last blocks are few.
-        for size in [65_536, 4096, 512, 1] {
+        for size in [1 << 20, 65_536, 4096, 512, 1] {
             let piece = vec![b'x'; size];
             let full = loop {
                 if let Err(error) = file.write_all(&piece).and_then(|()| file.sync_data()) {
