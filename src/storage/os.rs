@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, IFlags, Mode, RenameFlags, StatxAttributes, StatxFlags, Uid, XattrFlags,
 };
-use rustix::process::{Pid, Resource, getrlimit};
+use rustix::process::Pid;
 use rustix::thread::futex;
 
 use super::{ACCESS_LIST, File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Page, Rename, Stat, Storage};
@@ -213,9 +213,7 @@ impl File for OsFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         // Beyond this limit the kernel sends SIGXFSZ, which ends a process that did not ask for it.
-        if let Some(limit) = getrlimit(Resource::Fsize).current
-            && offset.saturating_add(bytes.len() as u64) > limit
-        {
+        if offset.saturating_add(bytes.len() as u64) > largest_file() {
             return Err(rustix::io::Errno::FBIG.into());
         }
         self.file.write_at(bytes, offset)
@@ -349,6 +347,15 @@ impl File for OsFile {
 fn finds_other_places(file: &fs::File) -> bool {
     let found = rustix::fs::fstatfs(file).map(|found| found.f_type as u64 & 0xffff_ffff);
     matches!(found, Ok(0x9123_683e | 0xca45_1a4e | 0x5846_5342 | 0x794c_7630))
+}
+
+/// How long this process may make a file (`RLIMIT_FSIZE`). Where a sandbox forbids to ask, no limit is known.
+#[allow(clippy::unnecessary_cast, reason = "narrower on some machines")]
+fn largest_file() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: getrlimit(2) writes into `limit` and nowhere else.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    if told && limit.rlim_cur != libc::RLIM_INFINITY { limit.rlim_cur as u64 } else { u64::MAX }
 }
 
 /// One `sudo` must not lock the user out of the journal: what root creates goes to the owner of the directory.
