@@ -137,7 +137,9 @@ impl Storage for Os {
     fn boot_id(&self) -> io::Result<[u8; 16]> {
         const FROM: &str = "/proc/sys/kernel/random/boot_id";
         let text = fs::read_to_string(FROM).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => io::Error::new(error.kind(), format!("{FROM} is not there; mount /proc")),
+            io::ErrorKind::NotFound => {
+                io::Error::new(error.kind(), format!("{FROM} is not there; mount /proc, all of it"))
+            }
             _ => error,
         })?;
         let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
