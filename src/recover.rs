@@ -54,10 +54,10 @@ const MOMENT: Duration = Duration::from_millis(200);
 impl Journal {
     /// What [`recover`](Journal::recover) would do. Writes nothing, creates nothing, and works on a read-only mount.
     ///
-    /// `None`: there is a file, but no journal.
+    /// `None`: there is no journal.
     ///
     /// # Errors
-    /// [`Error::Missing`] if there is neither, [`Error::Newer`], [`Error::Io`].
+    /// [`Error::Newer`], [`Error::Io`].
     pub fn plan_recovery(path: impl AsRef<Path>) -> Result<Option<Plan>, Error> {
         Journal::plan_recovery_on(Arc::new(Os), path.as_ref(), None)
     }
@@ -71,7 +71,7 @@ impl Journal {
         let dir = config.journal();
         let storage = &*config.storage;
         if !config.has_journal()? {
-            return if config.stat()?.is_some() { Ok(None) } else { Err(Error::Missing { path: config.path }) };
+            return Ok(None);
         }
         let looked = view::look_at_both(&config, || {
             let (evidence, alone) = gather_between_appends(storage, &dir)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cfgwal::{Behind, Journal, Plan, RecoverOptions, TornTail, Value};
+use cfgwal::{Behind, Error, Journal, Plan, RecoverOptions, TornTail, Value};
 use clap::Args;
 
 use crate::context::Context;
@@ -44,7 +44,13 @@ pub fn run(args: &Recover, context: &Context, out: &mut Terminal) -> Result<Exit
     };
     let progress = Progress::start(out, format!("recovering {}", file.display()));
     let found = Journal::plan_recovery(&file)?;
-    let Some(plan) = found else { return no_journal("recover", out).map(|()| Exit::Done) };
+    let Some(plan) = found else {
+        return match context.view() {
+            // What the file says is for whoever edits it. That there is no file either is another thing.
+            Ok(_) | Err(Failure::Engine(Error::Invalid { .. })) => no_journal("recover", out).map(|()| Exit::Done),
+            Err(failure) => Err(failure),
+        };
+    };
     if args.dry_run {
         drop(progress);
         print(&plan, out)?;
