@@ -33,7 +33,8 @@ fn a_held_lock_is_waited_for_five_seconds_and_no_more() {
     let waited = began.elapsed();
     assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{ran:?}");
     assert!((4.7..=5.3).contains(&waited.as_secs_f64()), "{waited:?}");
-    for part in ["another instance may be running", "settings.json.cfgwal", "unknown process", "waited 5.0 s"] {
+    // How long it was is known from the clock above; that the message says the same to a tenth is for a machine that never halts.
+    for part in ["another instance may be running", "settings.json.cfgwal", "unknown process", "waited 5."] {
         assert!(ran.err.contains(part), "{part}: {ran:?}");
     }
     assert_eq!(store.everything(), before, "who only waited changed nothing");
