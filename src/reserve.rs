@@ -48,12 +48,14 @@ pub(crate) fn keep(storage: &dyn Storage, dir: &Path) {
 
 fn try_to_keep(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
     let path = dir.join(NAME);
-    let (file, kept) = match storage.stat(&path) {
-        Ok(found) if found.len >= LEN => return Ok(()),
-        // A crash or a full disk left a part of it.
-        Ok(found) => (storage.open(&path, Open::Write)?, found.len),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (storage.open(&path, Open::Create(0o600))?, 0),
-        Err(error) => return Err(error),
+    let file = match storage.open(&path, Open::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => storage.open(&path, Open::Create(0o600))?,
+        file => file?,
     };
-    storage::write_zeros(&*file, kept, LEN).and_then(|()| file.sync())
+    let found = file.stat()?;
+    // A crash or a full disk may have left a part of it. What has another name too is not ours to write into.
+    if found.len >= LEN || found.links != 1 {
+        return Ok(());
+    }
+    storage::write_zeros(&*file, found.len, LEN).and_then(|()| file.sync())
 }

@@ -218,6 +218,11 @@ fn nothing_in_the_place_of_the_quarantine_is_followed_into_harm() {
 }
 
 #[test]
+fn nothing_in_the_place_of_the_reserve_is_followed_into_harm() {
+    swap("the reserve", |store| store.journal().join("reserve"));
+}
+
+#[test]
 fn nothing_in_the_place_of_the_watermark_is_followed_into_harm() {
     swap("the watermark", |store| store.journal().join("watermark"));
 }
