@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::op::{Op, Refusal};
-use crate::quote::is_treacherous;
+use crate::quote::push_spelled;
 use crate::secret::MASK;
 use crate::value::Value;
 
@@ -451,8 +451,7 @@ pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
 fn push_printable(out: &mut String, c: char) {
     match c {
         '\t' => out.push(' '),
-        c if is_treacherous(c) => out.extend(c.escape_default()),
-        c => out.push(c),
+        c => push_spelled(out, c),
     }
 }
 

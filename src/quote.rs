@@ -50,10 +50,16 @@ pub fn is_treacherous(char: char) -> bool {
             '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// A character, spelled out if it is treacherous.
+pub(crate) fn push_spelled(out: &mut String, char: char) {
+    if is_treacherous(char) { out.extend(char.escape_default()) } else { out.push(char) }
+}
+
 /// What it says with every treacherous character spelled out, newlines too: nothing in it can look like a line of its own.
 pub(crate) fn on_one_line(said: impl fmt::Display) -> String {
-    let spelled = |c: char| if is_treacherous(c) { c.escape_default().collect() } else { String::from(c) };
-    said.to_string().chars().map(spelled).collect()
+    let mut line = String::new();
+    said.to_string().chars().for_each(|char| push_spelled(&mut line, char));
+    line
 }
 
 /// Where a literal is wrong, in bytes from its opening quote.

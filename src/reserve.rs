@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::storage::{self, Open, Storage};
 
 /// The file's name in the journal.
-pub(crate) const NAME: &str = "reserve";
+const NAME: &str = "reserve";
 
 /// A new segment, what a crash cut short, and the snapshot of a small config.
 pub(crate) const LEN: u64 = 96 * 1024;

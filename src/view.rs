@@ -10,7 +10,7 @@ use crate::frame::FrameKind;
 use crate::journal::{self, Preview};
 use crate::materialise::{self, Behind, ConfigFile, FileStatus};
 use crate::note::hash_text;
-use crate::op::Transaction;
+use crate::op::{Op, Transaction};
 use crate::recovery::{self, Evidence, Finding, LogPlan, Look, Standing};
 use crate::snapshot;
 use crate::state::State;
@@ -239,22 +239,21 @@ impl View {
         Ok(entries)
     }
 
-    /// An edit as the file's format holds it: in CSV a number is its text.
+    /// Ops as the file's format holds them: in CSV a number is its text.
     ///
     /// # Errors
     /// [`Error::Refused`] for what the format has no way to write, [`Error::Io`].
-    pub fn admitted(&self, edit: impl Into<Transaction>) -> Result<Transaction, Error> {
-        let mut edit = edit.into();
+    pub fn admitted(&self, mut ops: Vec<Op>) -> Result<Vec<Op>, Error> {
         let format = &self.config.format;
-        document::admit(format, &mut edit.ops)?;
+        document::admit(format, &mut ops)?;
         if document::has_columns(format) {
             let text = if self.columns.get().is_none() { self.config.read()? } else { None };
             let columns = self.columns.get_or_init(|| document::columns(format, &text?.bytes));
             if let Some(columns) = columns {
-                document::fit_columns(columns, &edit.ops)?;
+                document::fit_columns(columns, &ops)?;
             }
         }
-        Ok(edit)
+        Ok(ops)
     }
 
     /// What an edit would do to the config file.

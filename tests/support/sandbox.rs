@@ -31,22 +31,22 @@ impl Mount {
 
     /// An empty file system as disks have it.
     pub fn ext4(size: &str) -> Result<Mount, String> {
-        Mount::make(&format!(
-            "truncate -s {size} \"$POINT/image\" && mkfs.ext4 -q -F -m 0 \"$POINT/image\" && mount -o loop \"$POINT/image\" \"$POINT\""
-        ))
+        Mount::image(size, "mkfs.ext4 -q -F -m 0")
     }
 
     /// An empty file system that writes what is changed to another place.
     pub fn btrfs(size: &str) -> Result<Mount, String> {
-        Mount::make(&format!(
-            "truncate -s {size} \"$POINT/image\" && mkfs.btrfs -q -f \"$POINT/image\" && mount -o loop \"$POINT/image\" \"$POINT\""
-        ))
+        Mount::image(size, "mkfs.btrfs -q -f")
     }
 
     /// An empty file system in which copies share what they have in common.
     pub fn xfs(size: &str) -> Result<Mount, String> {
+        Mount::image(size, "mkfs.xfs -q -f")
+    }
+
+    fn image(size: &str, mkfs: &str) -> Result<Mount, String> {
         Mount::make(&format!(
-            "truncate -s {size} \"$POINT/image\" && mkfs.xfs -q -f \"$POINT/image\" && mount -o loop \"$POINT/image\" \"$POINT\""
+            "truncate -s {size} \"$POINT/image\" && {mkfs} \"$POINT/image\" && mount -o loop \"$POINT/image\" \"$POINT\""
         ))
     }
 

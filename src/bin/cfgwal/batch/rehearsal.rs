@@ -71,7 +71,7 @@ impl Rehearsal<'_> {
         if let Some(expected) = edit.if_revision.filter(|expected| *expected != self.revision) {
             return Err(Error::Revision { expected, found: self.revision }.into());
         }
-        let ops = self.view.admitted(Transaction::from(edit.ops))?.ops;
+        let ops = self.view.admitted(edit.ops)?;
         let applied = self.state.apply(&ops).map_err(Error::from)?;
         self.revision += u64::from(applied.changed);
         self.ops.extend(ops);
