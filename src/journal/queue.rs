@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use rustix::thread::futex;
 
 use crate::error::Error;
 use crate::log::{Appended, Log, Request, Want};
@@ -23,21 +25,14 @@ pub(super) const WAITING_MAX: usize = 64 << 20;
 pub(super) struct Slot {
     pub(super) edit: Edit,
     state: Mutex<State>,
-    /// Told when it is settled, or when it is its owner's turn to lead.
-    changed: Condvar,
-    /// It waits for its turn. Like the next, looked at and changed under the lock of the queue.
+    /// It waits for its turn. Looked at and changed under the lock of the queue.
     waits: AtomicBool,
-    /// It waits, and its owner sleeps and can be asked to lead.
-    sleeps: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     /// What became of it, until somebody takes it.
     settled: Option<Settled>,
-    leads: bool,
-    /// Its owner waits to be told.
-    listens: bool,
     waker: Option<Waker>,
 }
 
@@ -66,12 +61,6 @@ impl Slot {
         let mut state = self.state();
         state.settled = Some(settled);
         wakers.0.extend(state.waker.take());
-        let listens = state.listens;
-        drop(state);
-        // Telling costs a system call even where nobody listens.
-        if listens {
-            self.changed.notify_one();
-        }
     }
 
     /// What became of the edit, or the context is woken when that is known.
@@ -88,21 +77,49 @@ impl Slot {
     fn taken(&self) -> Option<Settled> {
         self.state().settled.take()
     }
+}
 
-    /// Sleep until it is settled; `None`: it is this thread's turn to lead.
-    fn sleep(&self) -> Option<Settled> {
-        let mut state = self.state();
-        loop {
-            state.listens = false;
-            if state.settled.is_some() {
-                return state.settled.take();
-            }
-            if std::mem::take(&mut state.leads) {
-                return None;
-            }
-            state.listens = true;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+/// Where the owners of one batch sleep. One call wakes all of them: a call for each would take longer than the rest of
+/// what is done for their edits.
+#[derive(Default)]
+struct Bed {
+    /// Changes when there is news.
+    word: AtomicU32,
+    sleepers: AtomicUsize,
+}
+
+impl Bed {
+    /// From now on nothing is missed that this bed is told.
+    fn enter(&self) -> Sleeper<'_> {
+        self.sleepers.fetch_add(1, SeqCst);
+        Sleeper { bed: self, seen: self.word.load(SeqCst) }
+    }
+
+    fn wake(&self, most: u32) {
+        self.word.fetch_add(1, SeqCst);
+        // Waking costs a system call even where nobody sleeps.
+        if self.sleepers.load(SeqCst) > 0 {
+            let _ = futex::wake(&self.word, futex::Flags::PRIVATE, most);
         }
+    }
+}
+
+/// Somebody who may sleep until there is news.
+struct Sleeper<'a> {
+    bed: &'a Bed,
+    seen: u32,
+}
+
+impl Sleeper<'_> {
+    fn sleep(self) {
+        // Woken, told before it slept, or interrupted: the caller looks again in every case.
+        let _ = futex::wait(&self.bed.word, futex::Flags::PRIVATE, self.seen, None);
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.bed.sleepers.fetch_sub(1, SeqCst);
     }
 }
 
@@ -125,16 +142,18 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     /// Told when nobody leads any more.
     free: Condvar,
+    /// For the owners of the batch that is on its way, and of the next: by turns.
+    beds: [Bed; 2],
 }
 
 #[derive(Default)]
 struct Waiting {
     slots: VecDeque<Arc<Slot>>,
     bytes: usize,
-    /// Slots whose owners sleep.
-    sleepers: usize,
     /// Somebody leads.
     led: bool,
+    /// How many batches were taken. Of those only the newest may still be on its way.
+    batches: usize,
     /// Threads that want to lead and have no slot of their own here.
     helpers: usize,
 }
@@ -146,22 +165,14 @@ impl Drop for Lead<'_> {
     /// Somebody whose edit waits goes on; where nobody does, whoever comes next.
     fn drop(&mut self) {
         let mut waiting = self.0.waiting();
-        let is_looked_for = waiting.helpers == 0 && waiting.sleepers > 0;
-        if is_looked_for && let Some(next) = waiting.slots.iter().find(|slot| slot.sleeps.load(Relaxed)).cloned() {
-            next.sleeps.store(false, Relaxed);
-            waiting.sleepers -= 1;
-            drop(waiting);
-            next.state().leads = true;
-            next.changed.notify_one();
-            return;
-        }
         waiting.led = false;
-        let is_awaited = waiting.helpers > 0;
+        let (is_awaited, next) = (waiting.helpers > 0, waiting.batches + 1);
         drop(waiting);
         if is_awaited {
             self.0.free.notify_one();
+        } else {
+            self.0.bed(next).wake(1);
         }
-        debug_assert!(!is_looked_for, "who is counted as asleep and does not wait has every leader look for nobody");
     }
 }
 
@@ -170,6 +181,7 @@ struct Batch<'a> {
     slots: Vec<Arc<Slot>>,
     /// The first so many of them are settled.
     settled: usize,
+    bed: &'a Bed,
     wakers: &'a mut Wakers,
 }
 
@@ -181,6 +193,7 @@ impl Drop for Batch<'_> {
             let outcome = Err(Error::OutcomeUnknown(Box::new(error)));
             slot.settle(Settled { outcome, durable: Ok(()) }, self.wakers);
         }
+        self.bed.wake(i32::MAX as u32);
     }
 }
 
@@ -191,13 +204,16 @@ impl Queue {
 
     /// Give an edit its place; also returns how many bytes wait now.
     pub(super) fn push(&self, edit: Edit) -> (Arc<Slot>, usize) {
-        let (state, changed) = Default::default();
-        let (waits, sleeps) = (AtomicBool::new(true), AtomicBool::new(false));
-        let slot = Arc::new(Slot { edit, state, changed, waits, sleeps });
+        let slot = Arc::new(Slot { edit, state: Mutex::default(), waits: AtomicBool::new(true) });
         let mut waiting = self.waiting();
         waiting.bytes += slot.edit.payload.len();
         waiting.slots.push_back(slot.clone());
         (slot, waiting.bytes)
+    }
+
+    /// Where the owners of that batch sleep.
+    fn bed(&self, batch: usize) -> &Bed {
+        &self.beds[batch % self.beds.len()]
     }
 
     /// Edits that wait.
@@ -215,25 +231,21 @@ impl Queue {
                 return settled;
             }
             let mut waiting = self.waiting();
+            let batch = waiting.batches + usize::from(slot.waits.load(Relaxed));
+            // Before the edit is looked at: what comes after that is news.
+            let sleeper = waiting.led.then(|| self.bed(batch).enter());
             if let Some(settled) = slot.taken() {
                 return settled;
             }
+            if let Some(sleeper) = sleeper {
+                drop(waiting);
+                sleeper.sleep();
+                continue;
+            }
+            waiting.led = true;
+            drop(waiting);
             let mut wakers = Wakers::default();
-            let lead = if waiting.led {
-                if slot.waits.load(Relaxed) {
-                    slot.sleeps.store(true, Relaxed);
-                    waiting.sleepers += 1;
-                }
-                drop(waiting);
-                if let Some(settled) = slot.sleep() {
-                    return settled;
-                }
-                Lead(self)
-            } else {
-                waiting.led = true;
-                drop(waiting);
-                Lead(self)
-            };
+            let lead = Lead(self);
             self.append_batch(log, &before, &appended, &mut wakers);
             drop(lead);
         }
@@ -259,7 +271,8 @@ impl Queue {
     /// What `before` does is done before all of the batch, and later than any of it was asked for: an edit that is asked for
     /// after a save comes after that save.
     fn append_batch(&self, log: &Log, before: &impl Fn(), appended: &impl Fn(), wakers: &mut Wakers) -> usize {
-        let mut batch = Batch { slots: self.take_batch(), settled: 0, wakers };
+        let (slots, number) = self.take_batch();
+        let mut batch = Batch { slots, settled: 0, bed: self.bed(number), wakers };
         if batch.slots.is_empty() {
             return 0;
         }
@@ -286,7 +299,8 @@ impl Queue {
         batch.settled
     }
 
-    fn take_batch(&self) -> Vec<Arc<Slot>> {
+    /// What is to be appended next, and its number.
+    fn take_batch(&self) -> (Vec<Arc<Slot>>, usize) {
         let mut waiting = self.waiting();
         let mut bytes = 0;
         let mut batch = Vec::new();
@@ -296,12 +310,11 @@ impl Queue {
         {
             bytes += slot.edit.payload.len();
             slot.waits.store(false, Relaxed);
-            let slept = slot.sleeps.swap(false, Relaxed);
-            waiting.sleepers -= usize::from(slept);
             batch.extend(waiting.slots.pop_front());
         }
         waiting.bytes -= bytes;
-        batch
+        waiting.batches += 1;
+        (batch, waiting.batches)
     }
 }
 
