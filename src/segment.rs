@@ -218,8 +218,8 @@ impl Segment {
         zeros: u64,
     ) -> Result<Draft<'a>, Error> {
         reserve::or_with_reserve(storage, dir, || {
-            let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
-            let path = dir.join(format!("{}.tmp-{id:032x}", name(number)));
+            let path = storage::temporary(storage, dir, name(number));
+            let path = path.map_err(Error::io("get random bytes for", dir))?;
             let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
             let draft = Draft { storage, file: Some(file), path };
             storage::write_zeros(draft.file(), 0, BLOCK + frames_len + zeros)

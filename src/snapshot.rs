@@ -351,8 +351,7 @@ fn try_to_write(
 ) -> Result<(PathBuf, u64), Error> {
     let name = name(draft.header.revision);
     let target = dir.join(&name);
-    let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
-    let path = dir.join(format!("{name}.tmp-{id:032x}"));
+    let path = storage::temporary(storage, dir, &name).map_err(Error::io("get random bytes for", dir))?;
     let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
     if planted(Bug::SnapshotNamedEarly) {
         storage.rename(&path, &target, Rename::Replace).map_err(Error::io("name", &target))?;

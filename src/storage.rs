@@ -344,6 +344,19 @@ pub(crate) fn write_zeros(file: &dyn File, mut from: u64, to: u64) -> io::Result
     Ok(())
 }
 
+/// A path in `dir` that nobody else comes upon, for what gets `name` once it is whole.
+pub(crate) fn temporary(storage: &dyn Storage, dir: &Path, name: impl AsRef<OsStr>) -> io::Result<PathBuf> {
+    let id = u128::from_le_bytes(storage.random()?);
+    let mut temporary = name.as_ref().to_owned();
+    temporary.push(format!(".tmp-{id:032x}"));
+    Ok(dir.join(temporary))
+}
+
+/// The name that is meant for what has a [`temporary`] one.
+pub(crate) fn meant_for(temporary: &str) -> Option<&str> {
+    temporary.rsplit_once(".tmp-").filter(|(_, id)| is_hex(id, 32)).map(|(name, _)| name)
+}
+
 /// Whether a part of a file's name is so many hex digits, as names of ours have them: in lower case.
 pub(crate) fn is_hex(part: &str, digits: usize) -> bool {
     part.len() == digits && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

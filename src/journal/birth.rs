@@ -55,7 +55,7 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<Form
         version.texts = Arc::new([KnownText { hash: hash_text(&store, &text.bytes), stands_for }]);
         shown = String::from_utf8(text.bytes).ok();
     }
-    let (temporary, _at_work) = begin(storage, dir)?;
+    let (temporary, _at_work) = begin(storage, parent, dir)?;
     let written_down = (Format::of(&config.path).as_ref() != Some(&format)).then(|| chosen::text(&format));
     let built = keep(storage, &temporary, ".gitignore", "*\n")
         .and_then(|()| written_down.map_or(Ok(()), |text| keep(storage, &temporary, chosen::NAME, &text)))
@@ -85,10 +85,10 @@ fn keep(storage: &dyn Storage, dir: &Path, name: &str, text: &str) -> Result<(),
 
 /// A directory for a store that has no name yet, and its lock, which tells others that somebody is at work there. From
 /// the moment it has its name this is the lock for appending.
-fn begin(storage: &dyn Storage, dir: &Path) -> Result<(PathBuf, Box<dyn File>), Error> {
+fn begin(storage: &dyn Storage, parent: &Path, dir: &Path) -> Result<(PathBuf, Box<dyn File>), Error> {
     loop {
-        let id = storage.random().map_err(Error::io("get random bytes for", dir))?;
-        let path = temporary_name(dir, u128::from_le_bytes(id));
+        let path = storage::temporary(storage, parent, dir.file_name().unwrap_or_default())
+            .map_err(Error::io("get random bytes for", dir))?;
         storage.create_dir(&path).map_err(Error::io("create", &path))?;
         let claim = || -> io::Result<Option<Box<dyn File>>> {
             let at_work = storage.open(&path, Open::Directory)?;
@@ -122,17 +122,9 @@ pub(super) fn sweep(storage: &dyn Storage, dir: &Path, parent: &Path) {
     }
 }
 
-fn temporary_name(dir: &Path, id: u128) -> PathBuf {
-    let mut name = dir.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".tmp-{id:032x}"));
-    dir.with_file_name(name)
-}
-
-/// Whether a name is one that [`temporary_name`] gives, and no other.
+/// Whether a name is one of a store that was to be `dir`.
 pub(super) fn is_unnamed(name: &str, dir: &Path) -> bool {
-    let id = name.rsplit_once(".tmp-").map(|(_, id)| id).filter(|id| id.len() == 32);
-    let id = id.and_then(|id| u128::from_str_radix(id, 16).ok());
-    id.is_some_and(|id| temporary_name(dir, id).file_name() == Some(name.as_ref()))
+    storage::meant_for(name).is_some_and(|meant| dir.file_name() == Some(meant.as_ref()))
 }
 
 fn build(

@@ -127,7 +127,7 @@ impl Opened {
 
 /// Whether a name is one that `segment` or `snapshot` gives to an unfinished file, and no other.
 pub(super) fn is_leftover(name: &str) -> bool {
-    let Some((made, id)) = name.split_once(".tmp-") else { return false };
-    storage::is_hex(id, 32)
-        && (made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some())
+    storage::meant_for(name).is_some_and(|made| {
+        made == watermark::NAME || segment::number_in(made).is_some() || snapshot::revision_in(made).is_some()
+    })
 }

@@ -185,8 +185,7 @@ fn last_header(storage: &dyn Storage, dir: &Path, number: u64) -> Result<Header,
 
 /// A journal whose watermark someone removed gets a new one, which says nothing yet.
 pub(crate) fn restore_watermark(storage: &dyn Storage, dir: &Path) -> Result<(), Error> {
-    let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
-    let path = dir.join(format!("{}.tmp-{id:032x}", watermark::NAME));
+    let path = storage::temporary(storage, dir, watermark::NAME).map_err(Error::io("get random bytes for", dir))?;
     Watermark::create(storage, &path)?;
     let target = dir.join(watermark::NAME);
     match storage.rename(&path, &target, Rename::Keep) {
@@ -227,8 +226,7 @@ fn try_to_set_aside(storage: &dyn Storage, dir: &Path, name: &str, bytes: &[u8])
     storage.open(&quarantine, Open::Directory).map_err(Error::io("open", &quarantine))?;
     let target = quarantine.join(name);
     if storage.stat(&target).is_err() {
-        let id = u128::from_le_bytes(storage.random().map_err(Error::io("get random bytes for", dir))?);
-        let path = quarantine.join(format!("{name}.tmp-{id:032x}"));
+        let path = storage::temporary(storage, &quarantine, name).map_err(Error::io("get random bytes for", dir))?;
         let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
         let kept = storage::write_full(&*file, bytes, 0)
             .and_then(|()| file.sync())
