@@ -499,6 +499,8 @@ impl Inner {
     /// Encode an edit, with who makes it and when.
     fn prepare(&self, mut transaction: Transaction, expected: Option<u64>) -> Result<Edit, Error> {
         self.log.usable().map_err(|error| Error::NotApplied(Box::new(error)))?;
+        // Of a record that is made again: the text that it was made from is none of this file's.
+        transaction.base = None;
         document::admit(&self.config.format, &mut transaction.ops)?;
         if let Some(columns) = self.columns() {
             document::fit_columns(&columns, &transaction.ops)?;

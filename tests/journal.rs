@@ -157,6 +157,29 @@ fn a_column_that_a_table_does_not_have_is_refused_before_it_is_logged() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "id,pair,volume,limit\na,1,5,7\n");
 }
 
+/// A record of a save names the text that it was found in. Made again, elsewhere or later, that text is in no file.
+#[test]
+fn records_of_the_history_can_be_made_again_and_take_no_edit_back() {
+    let home = dir("made_again");
+    let [one, other] = ["one.json", "other.json"].map(|name| home.join(name));
+    let open = |file: &Path| {
+        std::fs::write(file, "{\"a\": 1}\n").unwrap();
+        Journal::options().materialise(Materialise::Manual).open(file).unwrap()
+    };
+    let (first, second) = (open(&one), open(&other));
+    std::fs::write(&one, "{\"a\": 1, \"by\": \"hand\"}\n").unwrap();
+    first.append(Op::set("c", 1)).unwrap();
+    second.append(Op::set("own", 1)).unwrap();
+    for entry in View::open(&one).unwrap().history().unwrap() {
+        second.append(entry.transaction).unwrap();
+    }
+    assert!(matches!(second.materialise().unwrap(), FileStatus::Current { revision: 3 }));
+    let text = std::fs::read_to_string(&other).unwrap();
+    assert_eq!(text, "{\"a\": 1, \"own\": 1, \"by\": \"hand\", \"c\": 1}\n");
+    let origins = View::open(&other).unwrap().history().unwrap();
+    assert!(origins.iter().all(|entry| entry.transaction.base.is_none()), "{origins:?}");
+}
+
 #[test]
 fn thousands_of_edits_in_flight_are_all_applied_in_their_order() {
     let file = dir("in_flight").join("settings.json");
