@@ -485,13 +485,14 @@ pub(crate) fn preview(
     };
     let text = config.read()?.map(|text| text.bytes);
     let bytes = match &text {
-        None => document::render(&config.format, after.root()),
-        Some(text) => document::patch(&config.format, text, after.root()).map_err(|why| match why {
-            document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
-            document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
-            why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
-        })?,
+        None => document::begin(&config.format, after.root()),
+        Some(text) => document::patch(&config.format, text, after.root()),
     };
+    let bytes = bytes.map_err(|why| match why {
+        document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
+        document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
+        why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
+    })?;
     Ok(Preview { revision, results, before: text, after: bytes })
 }
 

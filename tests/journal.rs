@@ -180,6 +180,41 @@ fn records_of_the_history_can_be_made_again_and_take_no_edit_back() {
     assert!(origins.iter().all(|entry| entry.transaction.base.is_none()), "{origins:?}");
 }
 
+/// What none of the ops brings, all of them together may come to.
+#[cfg(all(feature = "csv", feature = "json", feature = "toml", feature = "yaml"))]
+#[test]
+fn no_file_is_begun_with_a_text_that_does_not_stand_for_the_config() {
+    use cfgwal::{Behind, Value, document};
+
+    let home = dir("begun");
+    let cell = |column: &str, text: &str| -> Value { [(column, text)].into_iter().collect() };
+    let zeros: Value = (0..400_000).map(|_| Value::from(0)).collect();
+    // Each of them on a line of its own, behind 200 spaces.
+    let deep = (0..100).fold(zeros, |inner, _| vec![inner].into());
+    for (name, edit, mended) in [
+        ("large.json", Transaction::new().set("x", deep), Op::set("x", 1)),
+        ("sum.toml", Transaction::new().increment("x", i64::MAX).increment("x", 1), Op::increment("x", -1)),
+        (
+            "key.yaml",
+            Transaction::new().set(cfgwal::Path::from_iter(["\u{1}".repeat(700)]), 1),
+            Op::set("", Value::object()),
+        ),
+        ("row.csv", Transaction::new().set("a", cell("id", "b")), Op::remove("a")),
+        ("comment.csv", Transaction::new().set("#a", cell("x", "")), Op::remove("#a")),
+    ] {
+        let file = home.join(name);
+        let journal = Journal::options().materialise(Materialise::Manual).open(&file).unwrap();
+        journal.append(edit).unwrap();
+        let status = journal.materialise().unwrap();
+        assert!(matches!(status, FileStatus::Behind { why: Behind::Unpatchable(_), .. }), "{name}: {status:?}");
+        assert!(!file.exists(), "{name}");
+        journal.append(mended).unwrap();
+        assert!(matches!(journal.close().unwrap(), FileStatus::Current { revision: 2 }), "{name}");
+        let read = document::parse(&document::Format::of(&file).unwrap(), &std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(&read, View::open(&file).unwrap().state().root(), "{name}");
+    }
+}
+
 #[test]
 fn thousands_of_edits_in_flight_are_all_applied_in_their_order() {
     let file = dir("in_flight").join("settings.json");

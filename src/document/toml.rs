@@ -57,11 +57,19 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
 }
 
 pub(super) fn render(value: &Value) -> Vec<u8> {
+    value.as_object().map(rendered).unwrap_or_default().into_bytes()
+}
+
+fn rendered(map: &Map) -> String {
     let mut out = String::new();
-    if let Value::Object(map) = value {
-        write::Writer::default().tables(&mut out, &mut Vec::new(), map);
-    }
-    out.into_bytes()
+    write::Writer::default().tables(&mut out, &mut Vec::new(), map);
+    out
+}
+
+pub(super) fn begin(value: &Value) -> Result<Vec<u8>, Unpatchable> {
+    let Value::Object(map) = value else { return Err(Unpatchable::Unwritable(ROOT.to_owned())) };
+    check(value, 0, false).map_err(Unpatchable::Unwritable)?;
+    seal(&[], rendered(map), |text| Ok(alike(&read(text)?, value)))
 }
 
 const ROOT: &str = "a TOML document is a table, so the config must be an object";
