@@ -625,8 +625,11 @@ impl Inner {
             match started {
                 Ok(handle) => *keeper = Some(handle),
                 Err(error) => {
+                    drop(keeper);
                     self.signals.forget();
                     tracing::warn!(%error, "no background thread: the config file is written on close");
+                    // Nobody else will see to what was submitted, or wake those who wait for it.
+                    self.drain();
                 }
             }
         }
