@@ -343,6 +343,16 @@ pub(crate) fn in_terms_of(format: &Format, read: Value, known: &Value) -> Value 
     }
 }
 
+/// A type's view of a config as a text of this format can show it: TOML has no null, so what is none is not there.
+pub(crate) fn shown_view(format: &Format, view: Value) -> Value {
+    match format {
+        #[cfg(feature = "toml")]
+        Format::Toml => toml::without_nulls(&view),
+        #[allow(unreachable_patterns, reason = "which formats there are depends on features")]
+        _ => view,
+    }
+}
+
 /// `value` as a text of this format can hold it: a number in a cell of CSV is its text.
 ///
 /// # Errors

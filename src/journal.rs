@@ -344,10 +344,13 @@ impl Journal {
 
     /// Read the config as a type, change it, and log the difference. The closure runs again when somebody else was quicker.
     ///
-    /// What the type does not know stays as it is, and so does the order of the document.
+    /// What the type does not know stays as it is, and so does the order of the document. Where the format has no null, as in
+    /// TOML, a key whose value becomes `None` goes.
+    ///
+    /// A config without anything in it is an empty object, which a type can read that has defaults for its fields.
     ///
     /// # Errors
-    /// [`Error::Type`] when state and type do not fit, and as [`append`](Journal::append).
+    /// [`Error::Type`] when state and type do not fit, or would not after the change, and as [`append`](Journal::append).
     pub fn update<T, R>(&self, mut change: impl FnMut(&mut T) -> R) -> Result<(R, Ack), Error>
     where
         T: Serialize + DeserializeOwned,
@@ -355,11 +358,20 @@ impl Journal {
         loop {
             let version = self.inner.log.published()?;
             let mut typed: T = version.state.root().to().map_err(Error::Type)?;
-            let before = Value::from_serialize(&typed).map_err(Error::Type)?;
+            let view = |typed: &T| {
+                let view = Value::from_serialize(typed).map_err(Error::Type)?;
+                Ok::<_, Error>(document::shown_view(self.format(), view))
+            };
+            let before = view(&typed)?;
             let result = change(&mut typed);
-            let after = Value::from_serialize(&typed).map_err(Error::Type)?;
+            let after = view(&typed)?;
             // The view of a type is not the config: what differs between two views has to be found there.
-            let ops = version.state.diff(&version.state.carry(&before, &after));
+            let carried = version.state.carry(&before, &after);
+            let ops = version.state.diff(&carried);
+            if !ops.is_empty() {
+                // Such as a field that was read under another name than it is written: then it would be there twice.
+                carried.root().to::<T>().map_err(|error| Error::Type(error.after_a_change()))?;
+            }
             match self.append_expecting(Transaction::from(ops), Some(version.revision())) {
                 Err(Error::Revision { .. }) => {}
                 outcome => return outcome.map(|ack| (result, ack)),

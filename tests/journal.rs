@@ -94,6 +94,29 @@ fn a_type_with_an_order_of_its_own_changes_what_it_means_and_nothing_else() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text(r#""z", "m""#, &added));
 }
 
+/// As other programs write TOML: what is not there is left out.
+#[cfg(feature = "toml")]
+#[test]
+fn none_in_a_type_is_a_key_that_a_toml_file_does_not_have() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Site {
+        name: Option<String>,
+        tls: Option<Tls>,
+    }
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Tls {
+        on: bool,
+        cert: Option<String>,
+    }
+    let file = dir("none").join("app.toml");
+    std::fs::write(&file, "port = 80 # the usual\nname = \"x\"\n").unwrap();
+    let journal = Journal::open(&file).unwrap();
+    journal.update(|site: &mut Site| site.tls = Some(Tls { on: true, cert: None })).unwrap();
+    journal.update(|site: &mut Site| site.name = None).unwrap();
+    journal.close().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "port = 80 # the usual\n\n[tls]\non = true\n");
+}
+
 #[test]
 fn a_hand_edit_becomes_a_record_and_keeps_its_comments() {
     let file = dir("hand").join("tsconfig.json");

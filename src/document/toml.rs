@@ -175,6 +175,18 @@ fn alike(a: &Value, b: &Value) -> bool {
     }
 }
 
+/// `view` without the keys that have null.
+pub(super) fn without_nulls(view: &Value) -> Value {
+    match view {
+        Value::Object(map) => {
+            let there = map.entries().filter(|(_, value)| !value.is_null());
+            Value::Object(there.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        scalar => scalar.clone(),
+    }
+}
+
 /// Whether TOML can write a value, `depth` tables and arrays around it. In a merge, null removes.
 fn check(value: &Value, depth: usize, merge: bool) -> Result<(), String> {
     match value {
