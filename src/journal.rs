@@ -39,6 +39,10 @@ use queue::{Edit, Queue, Settled, Slot};
 /// Threads share one `Journal` by cloning it; processes each open their own. When the last clone is dropped the config
 /// file is brought up to date; [`close`](Journal::close) does the same and says how it went.
 ///
+/// One that is never dropped (in a `static`, in a process that ends by [`exit`](std::process::exit) or a signal, with a clone in
+/// a thread that still runs when `main` returns) does neither: what was acknowledged is safe, what was only
+/// [submitted](Journal::submit) may be lost, and the file shows it all with the next edit or close, whoever's.
+///
 /// An edit that was acknowledged ([`append`](Journal::append) returned `Ok`) survives a crash of the process and of
 /// the system, as long as the disk honours flush. An edit that was not is there whole or not at all.
 #[derive(Clone)]
@@ -303,7 +307,8 @@ impl Journal {
         Ok(Pending { inner: self.inner.clone(), slot })
     }
 
-    /// The value at a path in the newest durable revision, as any type that serde can read; `None`: nothing is there.
+    /// The value at a path in the newest durable revision, as any type that serde can read; `None`: nothing is there. The
+    /// path `""` is the whole config.
     ///
     /// What a person saved in the file is a revision once it is taken over: with the next edit, whoever makes it, or by
     /// [`materialise`](Journal::materialise). A program that only reads calls that now and then, or when its file watcher

@@ -73,7 +73,7 @@ pub enum Behind {
     Pending,
     /// Someone changed it by hand, and the text does not parse.
     Invalid(Invalid),
-    /// Someone changed it by hand; the change is taken over with the next edit, or by `compact`.
+    /// Someone changed it by hand; the change is taken over with the next edit, or by `materialise` or `compact`.
     EditedByHand,
     /// Someone saved it with most of it gone.
     Shrunk,
