@@ -231,7 +231,25 @@ pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Un
     }
 }
 
-/// A new file that holds `value`, laid out as most people write this format.
+/// The text of a file that is not there yet: as [`render`] lays it out, and proven as [`patch`] proves a change.
+///
+/// # Errors
+/// When the format cannot hold `value`, and when the text, read again, is not what was asked for.
+pub(crate) fn begin(format: &Format, value: &Value) -> Result<Vec<u8>, Unpatchable> {
+    match format {
+        #[cfg(feature = "json")]
+        Format::Json | Format::Jsonc => json::begin(value),
+        #[cfg(feature = "csv")]
+        Format::Csv(csv) => csv::begin(csv, value),
+        #[cfg(feature = "toml")]
+        Format::Toml => toml::begin(value),
+        #[cfg(feature = "yaml")]
+        Format::Yaml => yaml::begin(value),
+    }
+}
+
+/// A new file that holds `value`, laid out as most people write this format. What the format cannot hold, as
+/// [`writable`] tells, comes out as something else.
 pub fn render(format: &Format, value: &Value) -> Vec<u8> {
     match format {
         #[cfg(feature = "json")]
@@ -322,6 +340,16 @@ pub(crate) fn in_terms_of(format: &Format, read: Value, known: &Value) -> Value 
             let _ = known;
             read
         }
+    }
+}
+
+/// A type's view of a config as a text of this format can show it: TOML has no null, so what is none is not there.
+pub(crate) fn shown_view(format: &Format, view: Value) -> Value {
+    match format {
+        #[cfg(feature = "toml")]
+        Format::Toml => toml::without_nulls(&view),
+        #[allow(unreachable_patterns, reason = "which formats there are depends on features")]
+        _ => view,
     }
 }
 

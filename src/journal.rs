@@ -39,6 +39,10 @@ use queue::{Edit, Queue, Settled, Slot};
 /// Threads share one `Journal` by cloning it; processes each open their own. When the last clone is dropped the config
 /// file is brought up to date; [`close`](Journal::close) does the same and says how it went.
 ///
+/// One that is never dropped (in a `static`, in a process that ends by [`exit`](std::process::exit) or a signal, with a clone in
+/// a thread that still runs when `main` returns) does neither: what was acknowledged is safe, what was only
+/// [submitted](Journal::submit) may be lost, and the file shows it all with the next edit or close, whoever's.
+///
 /// An edit that was acknowledged ([`append`](Journal::append) returned `Ok`) survives a crash of the process and of
 /// the system, as long as the disk honours flush. An edit that was not is there whole or not at all.
 #[derive(Clone)]
@@ -303,7 +307,8 @@ impl Journal {
         Ok(Pending { inner: self.inner.clone(), slot })
     }
 
-    /// The value at a path in the newest durable revision, as any type that serde can read; `None`: nothing is there.
+    /// The value at a path in the newest durable revision, as any type that serde can read; `None`: nothing is there. The
+    /// path `""` is the whole config.
     ///
     /// What a person saved in the file is a revision once it is taken over: with the next edit, whoever makes it, or by
     /// [`materialise`](Journal::materialise). A program that only reads calls that now and then, or when its file watcher
@@ -344,10 +349,13 @@ impl Journal {
 
     /// Read the config as a type, change it, and log the difference. The closure runs again when somebody else was quicker.
     ///
-    /// What the type does not know stays as it is, and so does the order of the document.
+    /// What the type does not know stays as it is, and so does the order of the document. Where the format has no null, as in
+    /// TOML, a key whose value becomes `None` goes.
+    ///
+    /// A config without anything in it is an empty object, which a type can read that has defaults for its fields.
     ///
     /// # Errors
-    /// [`Error::Type`] when state and type do not fit, and as [`append`](Journal::append).
+    /// [`Error::Type`] when state and type do not fit, or would not after the change, and as [`append`](Journal::append).
     pub fn update<T, R>(&self, mut change: impl FnMut(&mut T) -> R) -> Result<(R, Ack), Error>
     where
         T: Serialize + DeserializeOwned,
@@ -355,11 +363,20 @@ impl Journal {
         loop {
             let version = self.inner.log.published()?;
             let mut typed: T = version.state.root().to().map_err(Error::Type)?;
-            let before = Value::from_serialize(&typed).map_err(Error::Type)?;
+            let view = |typed: &T| {
+                let view = Value::from_serialize(typed).map_err(Error::Type)?;
+                Ok::<_, Error>(document::shown_view(self.format(), view))
+            };
+            let before = view(&typed)?;
             let result = change(&mut typed);
-            let after = Value::from_serialize(&typed).map_err(Error::Type)?;
+            let after = view(&typed)?;
             // The view of a type is not the config: what differs between two views has to be found there.
-            let ops = version.state.diff(&version.state.carry(&before, &after));
+            let carried = version.state.carry(&before, &after);
+            let ops = version.state.diff(&carried);
+            if !ops.is_empty() {
+                // Such as a field that was read under another name than it is written: then it would be there twice.
+                carried.root().to::<T>().map_err(|error| Error::Type(error.after_a_change()))?;
+            }
             match self.append_expecting(Transaction::from(ops), Some(version.revision())) {
                 Err(Error::Revision { .. }) => {}
                 outcome => return outcome.map(|ack| (result, ack)),
@@ -485,13 +502,14 @@ pub(crate) fn preview(
     };
     let text = config.read()?.map(|text| text.bytes);
     let bytes = match &text {
-        None => document::render(&config.format, after.root()),
-        Some(text) => document::patch(&config.format, text, after.root()).map_err(|why| match why {
-            document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
-            document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
-            why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
-        })?,
+        None => document::begin(&config.format, after.root()),
+        Some(text) => document::patch(&config.format, text, after.root()),
     };
+    let bytes = bytes.map_err(|why| match why {
+        document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
+        document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
+        why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
+    })?;
     Ok(Preview { revision, results, before: text, after: bytes })
 }
 
@@ -499,6 +517,8 @@ impl Inner {
     /// Encode an edit, with who makes it and when.
     fn prepare(&self, mut transaction: Transaction, expected: Option<u64>) -> Result<Edit, Error> {
         self.log.usable().map_err(|error| Error::NotApplied(Box::new(error)))?;
+        // Of a record that is made again: the text that it was made from is none of this file's.
+        transaction.base = None;
         document::admit(&self.config.format, &mut transaction.ops)?;
         if let Some(columns) = self.columns() {
             document::fit_columns(&columns, &transaction.ops)?;
@@ -622,8 +642,11 @@ impl Inner {
             match started {
                 Ok(handle) => *keeper = Some(handle),
                 Err(error) => {
+                    drop(keeper);
                     self.signals.forget();
                     tracing::warn!(%error, "no background thread: the config file is written on close");
+                    // Nobody else will see to what was submitted, or wake those who wait for it.
+                    self.drain();
                 }
             }
         }

@@ -73,7 +73,7 @@ pub enum Behind {
     Pending,
     /// Someone changed it by hand, and the text does not parse.
     Invalid(Invalid),
-    /// Someone changed it by hand; the change is taken over with the next edit, or by `compact`.
+    /// Someone changed it by hand; the change is taken over with the next edit, or by `materialise` or `compact`.
     EditedByHand,
     /// Someone saved it with most of it gone.
     Shrunk,
@@ -398,7 +398,10 @@ impl Materialiser<'_> {
             let back = self.config.stat()?.is_some();
             return Ok(if back { Outcome::Again } else { Outcome::Behind(Behind::Removed) });
         }
-        let new = self.text_of_new_file(version)?;
+        let new = match self.text_of_new_file(version)? {
+            Ok(new) => new,
+            Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
+        };
         let side = self.write_beside(&new, None)?;
         // If it is gone after a crash, it became the config file.
         let parent = self.config.parent();
@@ -421,11 +424,11 @@ impl Materialiser<'_> {
     }
 
     /// A file that comes back keeps what the last snapshot knows of its comments and layout.
-    fn text_of_new_file(&self, version: &Version) -> Result<Vec<u8>, Error> {
+    fn text_of_new_file(&self, version: &Version) -> Result<Result<Vec<u8>, Unpatchable>, Error> {
         let root = version.state.root();
         let shown = if version.texts.is_empty() { None } else { compact::last_shown(self.log)? };
         let patched = shown.and_then(|text| document::patch(&self.config.format, text.as_bytes(), root).ok());
-        Ok(patched.unwrap_or_else(|| document::render(&self.config.format, root)))
+        Ok(patched.map_or_else(|| document::begin(&self.config.format, root), Ok))
     }
 
     /// The log says that a new text was about to be shown and not that it is: find out, and say so. Otherwise what keeps it

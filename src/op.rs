@@ -210,7 +210,7 @@ pub struct Transaction {
     pub origin: Origin,
     /// An idempotency key: a second transaction with the same one is answered with the result of the first.
     pub key: Option<String>,
-    /// What a reconciled hand edit was made from; no other transaction has one.
+    /// What a reconciled hand edit was made from; no other transaction has one, and one that is appended loses it.
     pub base: Option<Base>,
     /// What is done, in this order.
     pub ops: Vec<Op>,

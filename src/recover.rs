@@ -34,7 +34,7 @@ pub struct Plan {
 pub struct RecoverOptions {
     /// Go on without damaged records that had been acknowledged. Their bytes are kept in quarantine.
     pub accept_loss: bool,
-    /// Write a config file anew that someone removed.
+    /// Write a config file anew that someone removed, and take over one that was saved with most of it gone.
     pub accept_file: bool,
     /// How long to wait for other processes.
     pub lock_timeout: Duration,

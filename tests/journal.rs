@@ -94,6 +94,29 @@ fn a_type_with_an_order_of_its_own_changes_what_it_means_and_nothing_else() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text(r#""z", "m""#, &added));
 }
 
+/// As other programs write TOML: what is not there is left out.
+#[cfg(feature = "toml")]
+#[test]
+fn none_in_a_type_is_a_key_that_a_toml_file_does_not_have() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Site {
+        name: Option<String>,
+        tls: Option<Tls>,
+    }
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Tls {
+        on: bool,
+        cert: Option<String>,
+    }
+    let file = dir("none").join("app.toml");
+    std::fs::write(&file, "port = 80 # the usual\nname = \"x\"\n").unwrap();
+    let journal = Journal::open(&file).unwrap();
+    journal.update(|site: &mut Site| site.tls = Some(Tls { on: true, cert: None })).unwrap();
+    journal.update(|site: &mut Site| site.name = None).unwrap();
+    journal.close().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "port = 80 # the usual\n\n[tls]\non = true\n");
+}
+
 #[test]
 fn a_hand_edit_becomes_a_record_and_keeps_its_comments() {
     let file = dir("hand").join("tsconfig.json");
@@ -155,6 +178,64 @@ fn a_column_that_a_table_does_not_have_is_refused_before_it_is_logged() {
     journal.append(Op::set("a.limit", 7)).unwrap();
     journal.close().unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "id,pair,volume,limit\na,1,5,7\n");
+}
+
+/// A record of a save names the text that it was found in. Made again, elsewhere or later, that text is in no file.
+#[test]
+fn records_of_the_history_can_be_made_again_and_take_no_edit_back() {
+    let home = dir("made_again");
+    let [one, other] = ["one.json", "other.json"].map(|name| home.join(name));
+    let open = |file: &Path| {
+        std::fs::write(file, "{\"a\": 1}\n").unwrap();
+        Journal::options().materialise(Materialise::Manual).open(file).unwrap()
+    };
+    let (first, second) = (open(&one), open(&other));
+    std::fs::write(&one, "{\"a\": 1, \"by\": \"hand\"}\n").unwrap();
+    first.append(Op::set("c", 1)).unwrap();
+    second.append(Op::set("own", 1)).unwrap();
+    for entry in View::open(&one).unwrap().history().unwrap() {
+        second.append(entry.transaction).unwrap();
+    }
+    assert!(matches!(second.materialise().unwrap(), FileStatus::Current { revision: 3 }));
+    let text = std::fs::read_to_string(&other).unwrap();
+    assert_eq!(text, "{\"a\": 1, \"own\": 1, \"by\": \"hand\", \"c\": 1}\n");
+    let origins = View::open(&other).unwrap().history().unwrap();
+    assert!(origins.iter().all(|entry| entry.transaction.base.is_none()), "{origins:?}");
+}
+
+/// What none of the ops brings, all of them together may come to.
+#[cfg(all(feature = "csv", feature = "json", feature = "toml", feature = "yaml"))]
+#[test]
+fn no_file_is_begun_with_a_text_that_does_not_stand_for_the_config() {
+    use cfgwal::{Behind, Value, document};
+
+    let home = dir("begun");
+    let cell = |column: &str, text: &str| -> Value { [(column, text)].into_iter().collect() };
+    let zeros: Value = (0..400_000).map(|_| Value::from(0)).collect();
+    // Each of them on a line of its own, behind 200 spaces.
+    let deep = (0..100).fold(zeros, |inner, _| vec![inner].into());
+    for (name, edit, mended) in [
+        ("large.json", Transaction::new().set("x", deep), Op::set("x", 1)),
+        ("sum.toml", Transaction::new().increment("x", i64::MAX).increment("x", 1), Op::increment("x", -1)),
+        (
+            "key.yaml",
+            Transaction::new().set(cfgwal::Path::from_iter(["\u{1}".repeat(700)]), 1),
+            Op::set("", Value::object()),
+        ),
+        ("row.csv", Transaction::new().set("a", cell("id", "b")), Op::remove("a")),
+        ("comment.csv", Transaction::new().set("#a", cell("x", "")), Op::remove("#a")),
+    ] {
+        let file = home.join(name);
+        let journal = Journal::options().materialise(Materialise::Manual).open(&file).unwrap();
+        journal.append(edit).unwrap();
+        let status = journal.materialise().unwrap();
+        assert!(matches!(status, FileStatus::Behind { why: Behind::Unpatchable(_), .. }), "{name}: {status:?}");
+        assert!(!file.exists(), "{name}");
+        journal.append(mended).unwrap();
+        assert!(matches!(journal.close().unwrap(), FileStatus::Current { revision: 2 }), "{name}");
+        let read = document::parse(&document::Format::of(&file).unwrap(), &std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(&read, View::open(&file).unwrap().state().root(), "{name}");
+    }
 }
 
 #[test]

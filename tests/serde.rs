@@ -281,6 +281,29 @@ fn an_error_of_a_value_that_was_asked_for_says_where_it_is_and_shows_no_secret()
 }
 
 #[test]
+fn an_update_after_which_the_type_could_not_read_the_config_changes_nothing() {
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Renamed {
+        #[serde(alias = "listenOn")]
+        port: u16,
+        on: bool,
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("settings.json");
+    std::fs::write(&file, r#"{"listenOn": 80, "on": false}"#).unwrap();
+    let journal = Journal::open(&file).unwrap();
+    journal.update(|config: &mut Renamed| config.on = true).unwrap();
+    // It would be written as `port`, beside what is there.
+    let error = journal.update(|config: &mut Renamed| config.port = 81).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "after the change the type could not read the config: duplicate field `port`");
+    assert_eq!(journal.snapshot().unwrap().revision(), 1);
+    journal.append(Transaction::new().move_to("listenOn", "port")).unwrap();
+    journal.update(|config: &mut Renamed| config.port = 81).unwrap();
+    journal.close().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), r#"{"port": 81, "on": true}"#);
+}
+
+#[test]
 fn nesting_has_a_limit_both_ways() {
     #[derive(Debug, Serialize, Deserialize)]
     struct Deep(Vec<Deep>);

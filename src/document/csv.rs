@@ -157,6 +157,14 @@ pub(super) fn render(csv: &Csv, value: &Value) -> Vec<u8> {
     out.into_bytes()
 }
 
+pub(super) fn begin(csv: &Csv, value: &Value) -> Result<Vec<u8>, Unpatchable> {
+    match patch(csv, &render(csv, value), value) {
+        // Such as two columns of one name.
+        Err(Unpatchable::Invalid(invalid)) => Err(Unpatchable::Unwritable(invalid.why)),
+        text => text,
+    }
+}
+
 /// A scalar as a cell shows it; `None` for what no cell can show.
 fn text_of(value: &Value) -> Option<Cow<'_, str>> {
     match value {

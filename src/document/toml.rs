@@ -57,11 +57,19 @@ pub(super) fn patch(text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable>
 }
 
 pub(super) fn render(value: &Value) -> Vec<u8> {
+    value.as_object().map(rendered).unwrap_or_default().into_bytes()
+}
+
+fn rendered(map: &Map) -> String {
     let mut out = String::new();
-    if let Value::Object(map) = value {
-        write::Writer::default().tables(&mut out, &mut Vec::new(), map);
-    }
-    out.into_bytes()
+    write::Writer::default().tables(&mut out, &mut Vec::new(), map);
+    out
+}
+
+pub(super) fn begin(value: &Value) -> Result<Vec<u8>, Unpatchable> {
+    let Value::Object(map) = value else { return Err(Unpatchable::Unwritable(ROOT.to_owned())) };
+    check(value, 0, false).map_err(Unpatchable::Unwritable)?;
+    seal(&[], rendered(map), |text| Ok(alike(&read(text)?, value)))
 }
 
 const ROOT: &str = "a TOML document is a table, so the config must be an object";
@@ -164,6 +172,18 @@ fn alike(a: &Value, b: &Value) -> bool {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| alike(a, b)))
         }
         (a, b) => a == b,
+    }
+}
+
+/// `view` without the keys that have null.
+pub(super) fn without_nulls(view: &Value) -> Value {
+    match view {
+        Value::Object(map) => {
+            let there = map.entries().filter(|(_, value)| !value.is_null());
+            Value::Object(there.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        scalar => scalar.clone(),
     }
 }
 

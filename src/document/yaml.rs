@@ -101,11 +101,20 @@ fn stands_for(text: &str, value: &Value) -> Result<bool, Invalid> {
 }
 
 pub(super) fn render(value: &Value) -> Vec<u8> {
+    rendered(value).into_bytes()
+}
+
+fn rendered(value: &Value) -> String {
     let mut out = String::new();
     let style = write::Style::default();
     write::block(&mut out, value, 0, &style);
     out.push('\n');
-    out.into_bytes()
+    out
+}
+
+pub(super) fn begin(value: &Value) -> Result<Vec<u8>, Unpatchable> {
+    check(value, 0)?;
+    seal(&[], rendered(value), |text| stands_for(text, value))
 }
 
 /// Whether `target` keeps to the limits, so that what is written can be read again.

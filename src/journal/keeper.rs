@@ -96,8 +96,8 @@ fn work(inner: &Arc<Inner>) {
         // The word stays said until the file's turn comes, so that further edits need not wake this thread.
         if state.dirty && !noticed {
             noticed = true;
-            let soon = Instant::now() + delay(inner.options.materialise, cost);
-            due = Some(due.map_or(soon, |at| at.min(soon)));
+            let soon = after(delay(inner.options.materialise, cost));
+            due = due.into_iter().chain(soon).min();
         }
         let now = Instant::now();
         match due {
@@ -108,8 +108,8 @@ fn work(inner: &Arc<Inner>) {
                 let soon = delay(inner.options.materialise, cost);
                 due = match next {
                     Next::Nothing => None,
-                    Next::Soon => Some(Instant::now() + soon),
-                    Next::Later => Some(Instant::now() + AGAIN.max(soon)),
+                    Next::Soon => after(soon),
+                    Next::Later => after(AGAIN.max(soon)),
                 };
                 state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
             }
@@ -130,6 +130,11 @@ fn delay(when: Materialise, cost: Duration) -> Duration {
         Materialise::OnCommit | Materialise::Manual => Duration::from_millis(100),
     };
     least.max(cost).max((cost * 10).min(BEHIND_MAX / 2))
+}
+
+/// The moment so long from now; of a wait longer than any clock counts there is none.
+fn after(delay: Duration) -> Option<Instant> {
+    Instant::now().checked_add(delay)
 }
 
 /// What there is to do next.
@@ -178,5 +183,12 @@ mod tests {
             assert_eq!(delay(usual, cost), wait, "after a write that took {cost:?}");
         }
         assert_eq!(delay(Materialise::After(Duration::from_secs(60)), Duration::ZERO), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_wait_for_ever_ends_at_no_moment_and_in_no_panic() {
+        let never = Materialise::After(Duration::MAX);
+        assert_eq!(after(delay(never, Duration::from_secs(1))), None);
+        assert!(after(AGAIN).is_some());
     }
 }

@@ -46,6 +46,12 @@ impl SerdeError {
         self
     }
 
+    /// The same of a value that a change would lead to.
+    pub(crate) fn after_a_change(mut self) -> SerdeError {
+        self.why = format!("after the change the type could not read the config: {}", self.why);
+        self
+    }
+
     pub(super) fn too_deep() -> SerdeError {
         SerdeError::new(format_args!("nested deeper than {} levels", limits::DEPTH_MAX))
     }

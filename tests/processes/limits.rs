@@ -2,8 +2,12 @@
 //! fails with a word, and harms nothing.
 
 use std::fs;
+use std::future::Future;
 use std::os::unix::process::CommandExt;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Poll, Wake, Waker};
 
 use cfgwal::{Journal, Op, Path, View};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -129,4 +133,46 @@ fn a_disk_of_64_kilobytes_or_a_few_inodes_takes_all_or_nothing() {
     }
     println!("edits were made on {made} of 16 disks");
     assert!((1..16).contains(&made), "{made}: all too small, or none");
+}
+
+/// A program for the test below: this binary again, whose threads would need more memory than any machine has.
+#[test]
+#[ignore = "a part of the test below"]
+fn a_program_that_can_start_no_thread() {
+    let Some(file) = std::env::var_os("CFGWAL_TEST_THREADLESS") else { return };
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err(), "a thread can be started");
+    let journal = Journal::open(file).unwrap();
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut pending = std::pin::pin!(journal.submit(Op::increment("n", 1)).unwrap());
+    let ack = match pending.as_mut().poll(&mut context) {
+        Poll::Ready(ack) => ack,
+        Poll::Pending => {
+            assert!(woken.0.load(Relaxed), "nobody sees to the edit, and nobody wakes whoever waits for it");
+            let Poll::Ready(ack) = pending.poll(&mut context) else { panic!("woken for nothing") };
+            ack
+        }
+    };
+    println!("revision {}", ack.unwrap().revision);
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+fn a_process_that_can_start_no_thread_has_its_edits_made_all_the_same() {
+    let store = Store::with("{\"n\": 1}\n");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "limits::a_program_that_can_start_no_thread", "--ignored", "--nocapture"]);
+    command.env("CFGWAL_TEST_THREADLESS", store.file()).env("RUST_MIN_STACK", (1_u64 << 60).to_string());
+    let output = command.output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("revision 1\n"), "{output:?}");
+    assert_eq!(store.text(), "{\"n\": 2}\n");
 }
