@@ -24,6 +24,7 @@ mod rules;
 mod scenes;
 mod schedules;
 mod second_crash;
+mod small_disks;
 mod together;
 mod torn_records;
 mod twice;
