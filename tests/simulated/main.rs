@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod after_crash;
+mod beginnings;
 mod by_hand;
 mod crash_states;
 mod damage;
