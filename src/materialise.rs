@@ -332,7 +332,9 @@ impl Materialiser<'_> {
     ) -> Result<Outcome, Error> {
         let undone = if version.texts.is_empty() { Vec::new() } else { self.undone(&base, &theirs)? };
         // From here on this text counts as shown, so a crash must not bring an older one back.
-        text.file.sync().map_err(Error::io("sync", &self.config.path))?;
+        if !planted(Bug::SaveNotSynced) {
+            text.file.sync().map_err(Error::io("sync", &self.config.path))?;
+        }
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
         // A text that says just the same in other words.

@@ -51,6 +51,10 @@ bugs! {
     SyncErrorIgnored,
     /// After a failed sync the same file is synced again.
     SyncRetried,
+    /// That a syncer was killed at its sync is not looked at.
+    MarkIgnored,
+    /// An edit whose segment failed is looked for by its number alone.
+    FoundByNumber,
     /// An edit is acknowledged before it is durable.
     AcknowledgedEarly,
     /// A refusal is answered before what it was judged on is durable.
@@ -139,6 +143,8 @@ bugs! {
     DisplacedIgnored,
     /// A hand edit is not looked for before an append.
     HandEditOvertaken,
+    /// A save that is taken over is not synced.
+    SaveNotSynced,
     /// A save that drops most of the values is taken over.
     ShrinkTaken,
     /// A text that does not parse is taken for an empty one.

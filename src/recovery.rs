@@ -574,19 +574,23 @@ impl<'a> Replay<'a> {
         let Replay { evidence, mut plan, mut run, look, .. } = self;
         run.end(&mut plan.version);
         let next = segment::name(plan.last_segment + 1);
+        let sweeps = evidence.leftovers.iter().map(|file| Step::Sweep { file: file.clone() });
         if plan.damage.is_some() {
             let (keep, highest) = (plan.version.revision(), plan.highest.1.max(plan.version.revision()));
             plan.steps.push(Step::AcceptLoss { keep, highest });
             plan.steps.push(Step::NewSegment { file: next, repeated: 0 });
-        } else if let Some(torn) = &plan.torn {
-            let file = segment::name(plan.version.segment);
-            plan.steps.push(Step::Quarantine { file, offset: torn.offset, len: torn.len });
-            plan.steps.push(Step::NewSegment { file: next, repeated: plan.repeat.len() as u64 });
-        } else if evidence.standing == Standing::Unknown && look == Look::Alone {
-            plan.steps.push(Step::NewSegment { file: next, repeated: plan.repeat.len() as u64 });
-        }
-        for file in &evidence.leftovers {
-            plan.steps.push(Step::Sweep { file: file.clone() });
+            plan.steps.extend(sweeps);
+        } else {
+            // First: on a full disk what follows has no room but theirs.
+            plan.steps.extend(sweeps);
+            let repeated = plan.repeat.len() as u64;
+            if let Some(torn) = &plan.torn {
+                let file = segment::name(plan.version.segment);
+                plan.steps.push(Step::Quarantine { file, offset: torn.offset, len: torn.len });
+                plan.steps.push(Step::NewSegment { file: next, repeated });
+            } else if evidence.standing == Standing::Unknown && look == Look::Alone {
+                plan.steps.push(Step::NewSegment { file: next, repeated });
+            }
         }
         if !matches!(evidence.standing, Standing::ThisBoot(_)) {
             plan.steps.push(Step::BeginWatermark);

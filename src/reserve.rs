@@ -29,14 +29,16 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// `false`: there was none, or it cannot go.
+/// `false`: it cannot go.
 fn give_up(storage: &dyn Storage, dir: &Path) -> bool {
-    // Some systems give blocks to others only once it is on the disk that they are free.
-    let given = storage.remove(&dir.join(NAME)).and_then(|()| storage::sync_dir(storage, dir)).is_ok();
-    if given {
-        tracing::warn!(journal = %dir.display(), "there is no room left; the journal gave up its reserve");
+    match storage.remove(&dir.join(NAME)) {
+        Ok(()) => tracing::warn!(journal = %dir.display(), "there is no room left; the journal gives up its reserve"),
+        // Whoever did it before may have died before the room was free.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) => return false,
     }
-    given
+    // Some systems give blocks to others only once it is on the disk that they are free.
+    storage::sync_dir(storage, dir).is_ok()
 }
 
 /// Keep the reserve (again), where there is room for it. Nothing depends on it.
@@ -57,5 +59,9 @@ fn try_to_keep(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
     if found.len >= LEN || found.links != 1 {
         return Ok(());
     }
-    storage::write_zeros(&*file, found.len, LEN).and_then(|()| file.sync())
+    let made = storage::write_zeros(&*file, found.len, LEN).and_then(|()| file.sync());
+    made.inspect_err(|_| {
+        // A part of it would take the last room from whoever is about to save.
+        let _ = file.set_len(found.len);
+    })
 }

@@ -150,7 +150,6 @@ fn build(
     let mut state_of = |_: &KnownText| Ok(version.state.clone());
     let draft = snapshot::Draft::of(store, version, 1, created, shown, &mut state_of)?;
     snapshot::write(storage, dir, &draft, &mut || false)?;
-    reserve::keep(storage, dir);
     Watermark::create(storage, &dir.join(watermark::NAME))?;
     let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
     let watermark = Watermark::open(storage, dir, "")?;
@@ -158,6 +157,8 @@ fn build(
     watermark.begin(&boot, &store, Reached::new(1, start.sequence));
     // So that a later boot finds a page of an earlier one, and not an empty page.
     watermark.file.sync().map_err(Error::io("sync", &watermark.path))?;
+    // Last: what the journal cannot do without comes before it.
+    reserve::keep(storage, dir);
     storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))
 }
 

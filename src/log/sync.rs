@@ -133,7 +133,7 @@ impl Log {
         if watermark.is_poisoned(number) {
             return Ok(());
         }
-        if watermark.is_marked(number) {
+        if watermark.is_marked(number) && !planted(Bug::MarkIgnored) {
             // A syncer was killed inside its sync. If that failed, the kernel told nobody who lives.
             watermark.poison(number);
             return Ok(());
@@ -143,7 +143,7 @@ impl Log {
         if !end.is_in(number) {
             return Ok(());
         }
-        if !watermark.mark(number) {
+        if !watermark.mark(number) && !planted(Bug::MarkIgnored) {
             return Ok(());
         }
         match segment.file.sync() {
@@ -211,7 +211,8 @@ impl Log {
         let mut cursor = next.header.start();
         let mut same = false;
         next.scan(&mut cursor, ticket.sequence, |frame, behind| {
-            same = behind.sequence == ticket.sequence && *frame.payload == **payload;
+            let is_alike = *frame.payload == **payload || planted(Bug::FoundByNumber);
+            same = behind.sequence == ticket.sequence && is_alike;
             Ok(())
         })?;
         if same { Ok(Found::In(next.header.number)) } else { Err(lost()) }

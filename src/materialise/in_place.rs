@@ -76,6 +76,13 @@ impl Materialiser<'_> {
             self.forget_texts(&name);
             return announced.map(|_| Outcome::Again);
         }
+        // Somebody who waited in `open` got in if this process was suspended, and may have saved.
+        if !held.is_as_it_was(&stat).map_err(Error::io("look at", path))? {
+            drop(held);
+            self.note(Note::Settled { text: Some(before) })?;
+            self.forget_texts(&name);
+            return Ok(Outcome::Again);
+        }
         self.write_over(&held, &name, old.len(), new)?;
         // The lease keeps nobody from giving the name to another file: a save that was made in the older text, unless it
         // came when the newer one could be read.
@@ -182,7 +189,12 @@ impl Materialiser<'_> {
         let (storage, dir) = (&*self.log.storage, &self.log.dir);
         let boot = storage.boot_id().map_err(Error::io("read the boot id for", dir))?;
         let path = failed(dir, name);
-        let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
+        let file = match storage.open(&path, Open::Create(0o600)) {
+            // It has failed before, in an earlier boot.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage.open(&path, Open::Write),
+            file => file,
+        };
+        let file = file.map_err(Error::io("create", &path))?;
         storage::write_full(&*file, &boot, 0).and_then(|()| file.sync()).map_err(Error::io("write", &path))?;
         storage::sync_dir(storage, dir).map_err(Error::io("sync", dir))
     }
@@ -222,6 +234,12 @@ impl Materialiser<'_> {
 }
 
 impl Held {
+    /// Whether nobody has written into it since.
+    fn is_as_it_was(&self, then: &Stat) -> io::Result<bool> {
+        let now = self.file.stat()?;
+        Ok((now.len, now.modified_ns) == (then.len, then.modified_ns))
+    }
+
     /// The file as it is left, and everybody may open it again.
     fn let_go(self) -> io::Result<Stat> {
         let stat = self.file.stat()?;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod after_crash;
+mod beginnings;
 mod by_hand;
 mod crash_states;
 mod damage;
@@ -24,6 +25,7 @@ mod rules;
 mod scenes;
 mod schedules;
 mod second_crash;
+mod small_disks;
 mod together;
 mod torn_records;
 mod twice;

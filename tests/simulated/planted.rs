@@ -42,6 +42,11 @@ fn killer(bug: Bug) -> &'static str {
         Bug::HeaderUnchecked => "torn_records::a_torn_record_is_whole_or_not_there_and_never_called_damage",
         Bug::SyncErrorIgnored | Bug::SyncRetried => SYNC,
         Bug::RewriteNotSynced | Bug::KeptTextsNotSynced | Bug::MixtureTakenOver => REWRITE,
+        Bug::MarkIgnored => "twice::a_sync_that_failed_as_its_process_was_killed_is_not_made_up_for_by_another",
+        Bug::FoundByNumber => {
+            "twice::an_edit_that_went_with_a_failed_sync_is_not_taken_for_the_one_that_has_its_number_now"
+        }
+        Bug::SaveNotSynced => "rules::a_save_that_is_taken_over_is_on_the_disk_from_then_on",
         Bug::ReadersAhead => "crash_states::nobody_sees_an_edit_that_a_crash_can_take_back",
         Bug::AppendLockNotTaken | Bug::NotCaughtUp => {
             "scenes::an_edit_that_another_process_makes_meanwhile_is_neither_lost_nor_overlooked"

@@ -205,6 +205,88 @@ fn a_save_in_the_middle_of_a_rewriting_is_not_lost() {
     }
 }
 
+/// What a power cut leaves of a rewriting when a part of the new text is on the disk.
+fn half_written(from: &str, to: &str) -> DiskImage {
+    let (disk, process, journal) = about_to_rewrite(from, to);
+    let left = Arc::new(Mutex::new(None));
+    let (found, machine) = (left.clone(), disk.clone());
+    process.observe(move |seen| {
+        if seen.call == Call::Sync && seen.path.ends_with("settings.json") {
+            let is_mixture = |image: &DiskImage| {
+                let bytes = image.read(FILE).unwrap();
+                bytes.contains(&b'x') && bytes.contains(&b'y') && !bytes.contains(&0)
+            };
+            *found.lock().unwrap() = machine.crash_images(&Limits::chunk(64)).find(is_mixture);
+        }
+    });
+    journal.materialise().unwrap();
+    left.lock().unwrap().take().unwrap()
+}
+
+/// A disk that is going bad fails more than once. After a failed sync the system says of the next one that all is well.
+#[test]
+fn a_sync_that_fails_again_after_a_restart_is_not_taken_for_one_that_worked() {
+    let (from, to) = ("x".repeat(600), "y".repeat(600));
+    let half_written = half_written(&from, &to);
+    let mut disk = Disk::from_image(&half_written);
+    for boot in 1..=3 {
+        let process = disk.process();
+        let journal = open(&process);
+        let victim = process.clone();
+        process.observe(move |seen| {
+            if seen.call == Call::Sync && seen.path.ends_with("settings.json") {
+                victim.set_plan(FaultPlan::new().fail_only(&[Call::Sync], 1, libc::EIO, Times::Once));
+            }
+        });
+        let failed = journal.materialise().unwrap();
+        assert!(matches!(failed, FileStatus::Behind { why: Behind::Failed(_), .. }), "boot {boot}: {failed:?}");
+        process.observe(|_| ());
+        process.set_plan(FaultPlan::new());
+        let again = journal.materialise().unwrap();
+        assert!(matches!(again, FileStatus::Behind { why: Behind::SyncFailed, .. }), "boot {boot}: {again:?}");
+        process.kill();
+        disk = Disk::from_image(&disk.durable_image());
+    }
+    assert!(check(&disk.image(), &to, &|| "on a disk that works again".to_owned()));
+}
+
+/// The system takes a lease from whoever does not give it back in time, as one who is suspended does not.
+#[test]
+fn a_save_that_a_suspended_process_kept_waiting_for_too_long_is_not_written_over() {
+    let (from, to) = ("x".repeat(40), "y".repeat(90));
+    let mut saves = 0;
+    for nth in 1..=calls(&from, &to) {
+        let (disk, process, journal) = about_to_rewrite(&from, &to);
+        let (editor, machine) = (disk.process(), disk.clone());
+        let is_saved = Arc::new(Mutex::new(None));
+        let (saved, mut calls, mut is_late) = (is_saved.clone(), 0, false);
+        process.observe(move |seen| {
+            calls += 1;
+            // From the first byte on it is a mixture that was read.
+            is_late |= seen.call == Call::Write && seen.path.ends_with("settings.json");
+            if calls != nth || is_late {
+                return;
+            }
+            let waits = editor.write_file(FILE, "").is_err();
+            machine.advance(std::time::Duration::from_secs(60));
+            let by_hand = text(&"x".repeat(40)).replace("\"n\": 1", "\"n\": 5");
+            editor.write_file(FILE, by_hand).unwrap();
+            *saved.lock().unwrap() = Some(waits);
+        });
+        let _ = journal.materialise();
+        process.observe(|_| ());
+        let Some(waits) = *is_saved.lock().unwrap() else { continue };
+        saves += u32::from(waits);
+        let status = journal.materialise().unwrap();
+        let what = format!("suspended at call {nth}, waited for {waits}");
+        assert!(matches!(status, FileStatus::Current { .. }), "{what}: {status:?}");
+        assert_eq!(journal.get::<i64>("n").unwrap(), Some(5), "{what}");
+        let found = String::from_utf8(process.read_file(FILE).unwrap()).unwrap();
+        assert_eq!(found, text(&to).replace("\"n\": 1", "\"n\": 5"), "{what}");
+    }
+    assert!(saves > 5, "{saves} saves waited");
+}
+
 #[test]
 fn an_edit_that_comes_while_a_file_system_refuses_the_exchange_is_shown_later_and_not_taken_for_shown() {
     let disk = Disk::new();

@@ -1,6 +1,6 @@
 //! Rules that no story elsewhere rests on alone: each is broken by one line, and each has a test here that says so.
 
-use cfgwal::sim::{Call, Disk, FaultPlan, Process, Times};
+use cfgwal::sim::{Call, Disk, FaultPlan, Limits, Process, Times};
 use cfgwal::{Behind, Error, Journal, Materialise, Op, Options};
 
 const FILE: &str = "/settings.json";
@@ -107,4 +107,26 @@ fn damage_that_a_newer_snapshot_covers_is_told_and_stops_nothing() {
 #[test]
 fn a_journal_keeps_itself_out_of_the_repository_around_it() {
     assert_eq!(two_segments().read(format!("{DIR}/.gitignore")).unwrap(), b"*\n");
+}
+
+#[test]
+fn a_save_that_is_taken_over_is_on_the_disk_from_then_on() {
+    // Into the file, or by giving its name to another one; nobody but us sees to it that it is durable.
+    for replaces in [false, true] {
+        let disk = Disk::new();
+        let (process, person) = (disk.process(), disk.process());
+        person.write_file(FILE, "{\"a\": 1}").unwrap();
+        disk.settle();
+        let journal = open(&process);
+        let saved = "{\"a\": 2}";
+        if replaces { person.replace_file(FILE, saved, false) } else { person.write_file(FILE, saved) }.unwrap();
+        journal.materialise().unwrap();
+        for image in disk.crash_images(&Limits::chunk(4)) {
+            let what = format!("another file: {replaces}, state {}", image.id());
+            assert_eq!(String::from_utf8_lossy(&image.read(FILE).unwrap()), saved, "{what}");
+            let journal = open(&Disk::from_image(&image).process());
+            journal.materialise().unwrap();
+            assert_eq!(journal.get::<u64>("a").unwrap(), Some(2), "{what}");
+        }
+    }
 }

@@ -132,3 +132,59 @@ fn a_second_error_after_a_failed_sync_hangs_nobody_and_keeps_the_file_from_nothi
     });
     println!("{} pairs of errors", cases.len());
 }
+
+/// The next sync of this process fails.
+fn fail_next_sync(fault: SyncFault) -> FaultPlan {
+    FaultPlan::new().fail_only(&[Call::Sync], 1, libc::EIO, Times::Once).on_sync(fault)
+}
+
+/// Nobody who lives was told of it, and the next sync of the same file says that all is well.
+#[test]
+fn a_sync_that_failed_as_its_process_was_killed_is_not_made_up_for_by_another() {
+    let mut kills = 0;
+    for touch in 1.. {
+        let disk = Disk::new();
+        let (one, two) = (disk.process(), disk.process());
+        let (first, second) = (open(&one).unwrap(), open(&two).unwrap());
+        first.append(Op::set("a", 1)).unwrap();
+        one.set_plan(fail_next_sync(SyncFault::Lost).kill_at_touch(touch));
+        let _ = first.append(Op::set("b", 1));
+        if !one.is_dead() {
+            break;
+        }
+        kills += 1;
+        second.append(Op::set("c", 1)).unwrap();
+        let kept = open(&Disk::from_image(&disk.durable_image()).process()).unwrap();
+        for key in ["a", "c"] {
+            assert_eq!(kept.get::<u64>(key).unwrap(), Some(1), "{key}, killed at touch {touch}");
+        }
+    }
+    assert!(kills > 20, "{kills} kills");
+}
+
+#[test]
+fn an_edit_that_went_with_a_failed_sync_is_not_taken_for_the_one_that_has_its_number_now() {
+    let disk = Disk::new();
+    let (one, two) = (disk.process(), disk.process());
+    let (first, second) = (open(&one).unwrap(), open(&two).unwrap());
+    first.append(Op::set("a", 1)).unwrap();
+    let mut is_written = false;
+    one.observe(move |seen| {
+        if !seen.path.to_string_lossy().contains("wal-") {
+            return;
+        }
+        // Between the write and its sync another process takes that sync upon itself.
+        if is_written {
+            is_written = false;
+            two.set_plan(fail_next_sync(SyncFault::Reverted));
+            assert!(matches!(second.append(Op::set("gone", 1)), Err(Error::OutcomeUnknown(_))));
+            assert_eq!(second.append(Op::set("kept", 1)).unwrap().revision, 2);
+        }
+        is_written |= seen.call == Call::Write;
+    });
+    let told = first.append(Op::set("lost", 1));
+    one.observe(|_| ());
+    assert!(matches!(told, Err(Error::OutcomeUnknown(_))), "{told:?}");
+    assert_eq!(first.get::<u64>("kept").unwrap(), Some(1));
+    assert_eq!(first.get::<u64>("lost").unwrap(), None);
+}
