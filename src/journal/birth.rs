@@ -55,7 +55,7 @@ pub(super) fn bear(config: &ConfigFile, dir: &Path, create: bool) -> Result<Form
         version.texts = Arc::new([KnownText { hash: hash_text(&store, &text.bytes), stands_for }]);
         shown = String::from_utf8(text.bytes).ok();
     }
-    let (temporary, _at_work) = begin(storage, parent, dir)?;
+    let (temporary, _at_work) = begin(storage, dir)?;
     let written_down = (Format::of(&config.path).as_ref() != Some(&format)).then(|| chosen::text(&format));
     let built = keep(storage, &temporary, ".gitignore", "*\n")
         .and_then(|()| written_down.map_or(Ok(()), |text| keep(storage, &temporary, chosen::NAME, &text)))
@@ -85,10 +85,10 @@ fn keep(storage: &dyn Storage, dir: &Path, name: &str, text: &str) -> Result<(),
 
 /// A directory for a store that has no name yet, and its lock, which tells others that somebody is at work there. From
 /// the moment it has its name this is the lock for appending.
-fn begin(storage: &dyn Storage, parent: &Path, dir: &Path) -> Result<(PathBuf, Box<dyn File>), Error> {
+fn begin(storage: &dyn Storage, dir: &Path) -> Result<(PathBuf, Box<dyn File>), Error> {
+    let (beside, name) = (dir.parent().unwrap_or(Path::new("")), dir.file_name().unwrap_or_default());
     loop {
-        let path = storage::temporary(storage, parent, dir.file_name().unwrap_or_default())
-            .map_err(Error::io("get random bytes for", dir))?;
+        let path = storage::temporary(storage, beside, name).map_err(Error::io("get random bytes for", dir))?;
         storage.create_dir(&path).map_err(Error::io("create", &path))?;
         let claim = || -> io::Result<Option<Box<dyn File>>> {
             let at_work = storage.open(&path, Open::Directory)?;
