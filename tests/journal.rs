@@ -256,6 +256,42 @@ fn thousands_of_edits_in_flight_are_all_applied_in_their_order() {
 /// What a disk has that was pulled out while the system ran on, and a copy that was made beside writers: a page that was
 /// written before the last edits were.
 #[test]
+fn where_many_threads_edit_in_every_way_nobody_waits_for_ever_and_each_edit_counts_once() {
+    const THREADS: u64 = 24;
+    const ROUNDS: u64 = 40;
+    // More than go into the log at once wait at times.
+    const AT_ONCE: u64 = 150;
+    let journal =
+        Journal::options().materialise(Materialise::Manual).open(dir("every_way").join("settings.json")).unwrap();
+    let (done, is_done) = std::sync::mpsc::channel();
+    let one_more = || Op::increment("n", 1);
+    for thread in 0..THREADS {
+        let (journal, done) = (journal.clone(), done.clone());
+        std::thread::spawn(move || {
+            let mut edits = 0;
+            for round in 0..ROUNDS {
+                let many = if (thread + round) % 8 == 0 { AT_ONCE } else { 1 };
+                match (thread + round) % 4 {
+                    0 => {
+                        let begun: Vec<_> = (0..many).map(|_| journal.submit(one_more()).unwrap()).collect();
+                        begun.into_iter().rev().for_each(|pending| drop(pending.wait().unwrap()));
+                    }
+                    1 => drop(journal.submit(one_more()).unwrap()),
+                    _ => drop(journal.append(one_more()).unwrap()),
+                }
+                edits += many;
+            }
+            done.send(edits).unwrap();
+        });
+    }
+    let edits: u64 = (0..THREADS).map(|_| is_done.recv_timeout(Duration::from_secs(60)).unwrap()).sum();
+    // After those whose threads did not wait.
+    let last = journal.append(one_more()).unwrap();
+    assert_eq!(journal.get::<u64>("n").unwrap(), Some(edits + 1));
+    assert_eq!(last.revision, edits + 1);
+}
+
+#[test]
 fn a_watermark_that_is_older_than_its_log_makes_nobody_forget_an_edit() {
     let file = dir("older_watermark").join("settings.json");
     let page = file.with_file_name("settings.json.cfgwal").join("watermark");
