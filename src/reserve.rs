@@ -33,7 +33,7 @@ fn is_full(error: &io::Error) -> bool {
 fn give_up(storage: &dyn Storage, dir: &Path) -> bool {
     match storage.remove(&dir.join(NAME)) {
         Ok(()) => tracing::warn!(journal = %dir.display(), "there is no room left; the journal gives up its reserve"),
-        // Whoever did it before may have died before the room was free.
+        // Whoever did it before may have died before the room was free; and so may room be that was swept.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(_) => return false,
     }

@@ -230,7 +230,7 @@ impl Queue {
             if let Some(settled) = slot.taken() {
                 return settled;
             }
-            let mut waiting = self.waiting();
+            let waiting = self.waiting();
             let batch = waiting.batches + usize::from(slot.waits.load(Relaxed));
             // Before the edit is looked at: what comes after that is news.
             let sleeper = waiting.led.then(|| self.bed(batch).enter());
@@ -240,14 +240,9 @@ impl Queue {
             if let Some(sleeper) = sleeper {
                 drop(waiting);
                 sleeper.sleep();
-                continue;
+            } else {
+                self.lead(waiting, log, &before, &appended);
             }
-            waiting.led = true;
-            drop(waiting);
-            let mut wakers = Wakers::default();
-            let lead = Lead(self);
-            self.append_batch(log, &before, &appended, &mut wakers);
-            drop(lead);
         }
     }
 
@@ -259,13 +254,17 @@ impl Queue {
             waiting = self.free.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.helpers -= 1;
+        self.lead(waiting, log, &before, &|| ())
+    }
+
+    /// Append a batch, where nobody leads. Returns how many edits that were.
+    fn lead(&self, mut waiting: MutexGuard<'_, Waiting>, log: &Log, before: &impl Fn(), appended: &impl Fn()) -> usize {
         waiting.led = true;
         drop(waiting);
+        // Before the lead, so that it goes after it.
         let mut wakers = Wakers::default();
-        let lead = Lead(self);
-        let edits = self.append_batch(log, &before, &|| (), &mut wakers);
-        drop(lead);
-        edits
+        let _lead = Lead(self);
+        self.append_batch(log, before, appended, &mut wakers)
     }
 
     /// What `before` does is done before all of the batch, and later than any of it was asked for: an edit that is asked for

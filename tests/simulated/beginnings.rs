@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Limits, Order, Process, SyncFault, Times, verify_seated};
-use cfgwal::{Error, FileStatus, Journal, Materialise, Op, Options, View};
+use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Process, SyncFault, Times, verify_seated};
+use cfgwal::{Error, FileStatus, Journal, Op, View};
 
 use crate::after_crash::Tally;
+use crate::chance::{FAILING, cause, cut, locked, options};
 use crate::crash_states::on_all_cores;
 use crate::dice::Dice;
 use crate::schedules::{Leaving, Turns};
@@ -19,31 +20,7 @@ use crate::schedules::{Leaving, Turns};
 const FILE: &str = "/settings.json";
 /// Another name of the same file.
 const OTHER: &str = "/other.json";
-/// Calls that may fail. Giving back what one holds never does.
-const FAILING: &[Call] = &[
-    Call::Open,
-    Call::CreateDir,
-    Call::List,
-    Call::Stat,
-    Call::Rename,
-    Call::Remove,
-    Call::Random,
-    Call::Read,
-    Call::Write,
-    Call::SetLen,
-    Call::Sync,
-    Call::SyncDir,
-    Call::FileStat,
-    Call::TryLock,
-    Call::Link,
-    Call::BootId,
-    Call::Map,
-];
-
-fn options(process: &Process) -> Options {
-    let timeout = Duration::from_millis(200);
-    Journal::options().materialise(Materialise::Manual).lock_timeout(timeout).seat(process.seat()).alone()
-}
+const TIMEOUT: Duration = Duration::from_millis(200);
 
 /// By key: `Some(true)` acknowledged, `Some(false)` called off, `None` unknown.
 type Outcomes = BTreeMap<String, Option<bool>>;
@@ -65,11 +42,6 @@ impl Shared {
     }
 }
 
-/// Where one has failed the others still come to their ends.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// One who comes to the file.
 struct Comer {
     name: usize,
@@ -83,11 +55,7 @@ impl Comer {
     /// What no trouble may lead to, and what nobody meets who has none.
     fn believe(&self, what: &str, error: &Error, shared: &Shared) {
         shared.told(format!("{} {what}: {error}", self.name));
-        let mut inside = error;
-        while let Error::NotApplied(deeper) | Error::OutcomeUnknown(deeper) = inside {
-            inside = deeper;
-        }
-        match inside {
+        match cause(error) {
             _ if self.process.is_dead() => {}
             Error::Locked { .. } => {}
             Error::Io { source, .. } if self.is_troubled => {
@@ -103,7 +71,7 @@ impl Comer {
             if self.dice.below(4) == 0 {
                 self.look(shared);
             }
-            match options(&self.process).open(FILE) {
+            match options(&self.process, TIMEOUT).open(FILE) {
                 Ok(journal) => self.work(round, journal, shared),
                 Err(error) => self.believe("open", &error, shared),
             }
@@ -270,15 +238,8 @@ impl World {
             if !at.contains(&number) || std::thread::panicking() {
                 return;
             }
-            let order = if draw.below(2) == 0 { Order::Any } else { Order::Prefix };
-            let limits = Limits { chunk: draw.of(&[16, 64, 512, 4096]), order, ..Limits::default() };
-            let image = match draw.below(6) {
-                0 => disk.durable_image(),
-                1 => disk.image(),
-                _ => disk.random_images(&limits, draw.next()).next().expect("without end"),
-            };
             let known = locked(&shared.outcomes).clone();
-            locked(&shared.images).push((image, known));
+            locked(&shared.images).push((cut(&disk, draw.next()), known));
         }
     }
 
@@ -327,7 +288,7 @@ impl World {
 fn check(disk: &Disk, outcomes: &Outcomes, hand: Option<u64>, what: &str) {
     disk.set_rules(|rules| rules.capacity = None);
     let process = disk.process();
-    let journal = options(&process).open(FILE).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let journal = options(&process, TIMEOUT).open(FILE).unwrap_or_else(|error| panic!("{what}: {error}"));
     journal.append(Op::set("after", 1)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let status = journal.materialise().unwrap();
     assert!(matches!(status, FileStatus::Current { .. }), "{what}: {status:?}");

@@ -4,13 +4,14 @@
 //! A failure prints the seed of its life; `CFGWAL_LIVES` sets how many are tried, from the seed in `CFGWAL_SEED` on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Limits, Order, Process, SyncFault, Times, verify_seated};
-use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Materialise, Op, Options, RecoverOptions, View};
+use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Process, SyncFault, Times, verify_seated};
+use cfgwal::{Ack, Behind, Error, FileStatus, Journal, Op, RecoverOptions, View};
 
 use crate::after_crash::Tally;
+use crate::chance::{FAILING, cause, cut, locked, options};
 use crate::crash_states::on_all_cores;
 use crate::dice::Dice;
 use crate::ledger::{Kind, Ledger};
@@ -18,27 +19,6 @@ use crate::schedules::{Leaving, Turns};
 
 const FILE: &str = "/settings.json";
 const SEATS: usize = 4;
-/// Calls that may fail. Giving back what one holds never does.
-const FAILING: &[Call] = &[
-    Call::Open,
-    Call::List,
-    Call::Stat,
-    Call::Rename,
-    Call::Remove,
-    Call::Random,
-    Call::Read,
-    Call::Write,
-    Call::SetLen,
-    Call::Sync,
-    Call::SyncDir,
-    Call::FileStat,
-    Call::Link,
-    Call::Map,
-];
-
-fn options(process: &Process, timeout: Duration) -> Options {
-    Journal::options().materialise(Materialise::Manual).lock_timeout(timeout).seat(process.seat()).alone()
-}
 
 /// What all who live at the same time share.
 struct Shared {
@@ -80,23 +60,6 @@ impl Shared {
     }
 }
 
-/// What a power cut now leaves, by chance.
-fn cut(disk: &Disk, seed: u64) -> DiskImage {
-    let mut draw = Dice::seeded(seed);
-    let order = if draw.below(2) == 0 { Order::Any } else { Order::Prefix };
-    let limits = Limits { chunk: draw.of(&[16, 64, 512, 4096]), order, ..Limits::default() };
-    match draw.below(8) {
-        0 => disk.durable_image(),
-        1 => disk.image(),
-        _ => disk.random_images(&limits, seed).next().expect("without end"),
-    }
-}
-
-/// Where one has failed the others still come to their ends.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// One who has the journal open, or not yet.
 struct Life {
     name: usize,
@@ -117,14 +80,11 @@ impl Life {
     fn believe(&self, what: &str, error: &Error, shared: &Shared) {
         shared.told(format!("{}   {what}: {error}", self.name));
         let is_troubled = self.is_failing || *locked(&shared.is_troubled);
-        let mut inside = error;
-        while let Error::NotApplied(deeper) | Error::OutcomeUnknown(deeper) = inside {
-            inside = deeper;
-        }
-        match inside {
+        match cause(error) {
             Error::Locked { .. } => {}
             Error::ReadOnly { .. } | Error::Io { .. } if is_troubled => {
-                let gone = matches!(inside, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+                let gone =
+                    matches!(cause(error), Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
                 assert!(!gone, "{what}: {error}");
             }
             Error::Gone { .. } if is_troubled && matches!(error, Error::OutcomeUnknown(_)) => {}

@@ -5,6 +5,7 @@
 mod after_crash;
 mod beginnings;
 mod by_hand;
+mod chance;
 mod crash_states;
 mod damage;
 #[allow(dead_code, reason = "each test binary uses its own part")]
