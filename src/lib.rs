@@ -139,7 +139,7 @@ pub mod sim {
     pub use crate::recovery::trial::{Judged, Trial};
     pub use crate::storage::faulty::{Call, FaultPlan, Faulty, Killed, Seat, Seen, SyncFault, Times, is_killed};
     pub use crate::storage::simulated::{
-        CrashImages, Disk, DiskImage, Handle, Limits, Metadata, NoStateId, Order, Process, Rules, StateId, Time,
+        Asked, CrashImages, Disk, DiskImage, Handle, Limits, Metadata, NoStateId, Order, Process, Rules, StateId, Time,
     };
     pub use crate::view::verify_seated;
 }

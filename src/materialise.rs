@@ -2,7 +2,8 @@
 //!
 //! The new text is written beside the file, a note in the log names both texts, and then the two **change places** in
 //! one step. What comes out is compared with what was read: if an editor saved in between, the two are changed back,
-//! and the editor's text is what counts.
+//! and the editor's text is what counts. A lease keeps whoever opens the new text meanwhile waiting, and if it does not
+//! stay, they get the editor's.
 //!
 //! A text in the file that the log does not know is someone's edit. It is never overwritten.
 
@@ -34,7 +35,7 @@ mod in_place;
 mod reconcile;
 
 use exchange::{Displaced, Restored, side_name};
-pub(crate) use file::{ConfigFile, Seen, Text};
+pub(crate) use file::{ConfigFile, Seen, Text, is_held};
 pub(crate) use in_place::unfinished;
 
 /// How long to wait for someone who has the file open for writing.
@@ -171,9 +172,14 @@ pub(crate) struct Materialiser<'a> {
 impl Materialiser<'_> {
     /// What the file shows at this moment, without any lock and without changing anything.
     pub(crate) fn look(&self, version: &Version) -> Result<(FileStatus, Option<Shown>), Error> {
+        self.look_at(version, self.config.read()?)
+    }
+
+    /// What this shows, read from the file.
+    pub(crate) fn look_at(&self, version: &Version, text: Option<Text>) -> Result<(FileStatus, Option<Shown>), Error> {
         let revision = version.revision();
         let behind = |shows, why| (FileStatus::Behind { shows, revision, why }, None);
-        let Some(text) = self.config.read()? else {
+        let Some(text) = text else {
             let why = if version.texts.is_empty() { Behind::Pending } else { Behind::Removed };
             return Ok(behind(None, why));
         };
@@ -452,7 +458,7 @@ impl Materialiser<'_> {
             Ok(_) => {
                 // A link or the like was in the file's place: it goes back there.
                 let ours = self.config.read()?.map(|text| text.bytes).unwrap_or_default();
-                self.put_back(version, &path, &ours)?;
+                self.put_back(version, &path, &ours, None)?;
                 None
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -466,8 +472,8 @@ impl Materialiser<'_> {
             _ if planted(Bug::DisplacedIgnored) => None,
             // It was there before the log said so: now it is the config file, or was before somebody saved another.
             (How::Create, None) => texts().new,
-            (How::Exchange, Some(displaced)) => match back.or(displaced.back) {
-                None => displaced.showed,
+            (How::Exchange, displaced) => match back.or(displaced.as_ref().and_then(|displaced| displaced.back)) {
+                None => displaced.as_ref().and_then(|displaced| displaced.showed),
                 // Whoever saved that had the older text. Another save may be of one who saw the newer one meanwhile.
                 Some(Restored { only }) => texts().old.filter(|_| only.is_some() && only == shown),
             },

@@ -133,6 +133,8 @@ bugs! {
     ExchangeUnchecked,
     /// A save that came out of an exchange is not put back.
     SaveNotPutBack,
+    /// Who asked for the file while a save was not in its place gets a text without that save.
+    ReaderLeftBehind,
     /// A text that came out of an exchange is removed without a look at it.
     SaveSwept,
     /// Leases are not waited for.

@@ -168,8 +168,9 @@ pub(crate) trait File: Send + Sync {
     /// Take a lease (`F_SETLEASE`) without waiting; `false` when it would not be true. Other descriptors of this process
     /// count as anybody's.
     fn try_lease(&self, lease: Lease) -> io::Result<bool>;
-    /// Whether nobody waits for this file's lease to end: `false` when somebody is about to open the file.
-    fn is_unwanted(&self, lease: Lease) -> io::Result<bool>;
+    /// What will be left of this file's lease once those have been let in who wait in `open`: all of it where nobody waits,
+    /// of a write lease a read lease where all of them are going to read.
+    fn left_of_lease(&self) -> io::Result<Option<Lease>>;
     /// Give the lease back; `false` when somebody tried to open the file meanwhile (the lease was being broken).
     fn end_lease(&self, lease: Lease) -> io::Result<bool>;
     /// Give a [nameless](Open::Nameless) file a name that must be free.

@@ -441,19 +441,28 @@ pub(crate) fn look_at_both<T>(
     loop {
         looks += 1;
         let (plan, rest) = look_at_log()?;
-        let text = config.read()?.map(|text| text.bytes);
+        let text = config.read();
+        if materialise::is_held(&text) {
+            // Whoever is about to show a text stands still.
+            return Ok(without_file(plan, rest, Behind::InUse));
+        }
+        let text = text?.map(|text| text.bytes);
         let looked = look_at_text(config, plan, rest, text.as_deref())?;
         if looked.hand_edit.is_none() || text == before {
             return Ok(looked);
         }
         if looks == LOOKS_MAX {
             // Written faster than it can be looked at, which nobody does by hand.
-            let revision = looked.plan.version.revision();
-            let file = FileStatus::Behind { shows: None, revision, why: Behind::Pending };
-            return Ok(Looked { file, hand_edit: None, is_blank: false, ..looked });
+            return Ok(without_file(looked.plan, looked.rest, Behind::Pending));
         }
         before = text;
     }
+}
+
+/// A log, and a file beside it of which nothing is known but that it is ours.
+fn without_file<T>(plan: LogPlan, rest: T, why: Behind) -> Looked<T> {
+    let file = FileStatus::Behind { shows: None, revision: plan.version.revision(), why };
+    Looked { plan, rest, file, hand_edit: None, is_blank: false }
 }
 
 fn look_at_text<T>(config: &ConfigFile, plan: LogPlan, rest: T, text: Option<&[u8]>) -> Result<Looked<T>, Error> {

@@ -31,7 +31,8 @@ impl Inner {
             return;
         }
         let looked = self.log.noted().and_then(|version| {
-            let looked = self.materialiser(false).look(&version)?;
+            // Who is about to show a text has looked for hand edits, and may stand still now: an edit does not wait for that.
+            let looked = self.materialiser(false).look_at(&version, self.config.read_at_once()?)?;
             Ok((looked, version.showing.is_some()))
         });
         match looked {

@@ -37,6 +37,8 @@ impl Materialiser<'_> {
             self.settle_without(side, None)?;
             return Ok(Outcome::Again);
         }
+        // Whoever asks for the new text waits until it is certain that it stays in its place.
+        let _ = side.file.try_lease(Lease::Write);
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             let _ = old.file.end_lease(Lease::Read);
             self.settle_without(side, None)?;
@@ -52,13 +54,17 @@ impl Materialiser<'_> {
             // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
             let back = match planted(Bug::SaveNotPutBack) {
                 true => Restored { only: None },
-                false => self.put_back(&*self.log.published()?, &path, new)?,
+                false => self.put_back(&*self.log.published()?, &path, new, Some(&side))?,
             };
             // Whoever waited opens what lies in its place again.
             let _ = old.file.end_lease(Lease::Read);
+            if let Err(error) = self.hand_over(&side, &path, new) {
+                tracing::debug!(path = %path.display(), %error, "who asked for the file in the moment of a save misses that save");
+            }
             self.settle_without(side, Some(back))?;
             return Ok(Outcome::Again);
         }
+        let _ = side.file.end_lease(Lease::Write);
         let outcome = self.finish(version, side)?;
         if leased.is_err() {
             self.remove_unless_open(&path, old.file, &old.bytes)?;
@@ -93,14 +99,21 @@ impl Materialiser<'_> {
     }
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
-    /// out, it is the newest and goes in again; of the one before it the values are taken over.
-    pub(super) fn put_back(&self, version: &Version, path: &std::path::Path, ours: &[u8]) -> Result<Restored, Error> {
+    /// out, it is the newest and goes in again; of the one before it the values are taken over. `held`: see
+    /// [`read_beside`](Self::read_beside).
+    pub(super) fn put_back(
+        &self,
+        version: &Version,
+        path: &std::path::Path,
+        ours: &[u8],
+        held: Option<&Beside>,
+    ) -> Result<Restored, Error> {
         let to = &self.config.path;
         let mut placed = ours.to_vec();
         loop {
-            let inserting = self.read_beside(path)?;
+            let inserting = self.read_beside(path, held)?;
             self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
-            let out = self.read_beside(path)?;
+            let out = self.read_beside(path, held)?;
             let parent = self.config.parent();
             storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
             if out == placed {
@@ -151,9 +164,33 @@ impl Materialiser<'_> {
         self.log.sync_all()
     }
 
-    /// The bytes of a file that came out of an exchange; of what is no regular file there are none.
-    pub(super) fn read_beside(&self, path: &std::path::Path) -> Result<Vec<u8>, Error> {
+    /// Our text was in the place of the config file and is not any more, and somebody waits to read it: they get what is there
+    /// now. It loses its name before, so that nothing of it is left after a crash.
+    fn hand_over(&self, side: &Beside, path: &std::path::Path, ours: &[u8]) -> Result<(), Error> {
+        let (storage, file) = (&*self.log.storage, &*side.file);
+        // Of one who is going to write into it the text is waited for.
+        if planted(Bug::ReaderLeftBehind) || !matches!(file.left_of_lease(), Ok(Some(Lease::Read))) {
+            return Ok(());
+        }
+        if storage.stat(path).is_ok_and(|found| found.same_file(&side.stat)) {
+            storage.remove(path).map_err(Error::io("remove", path))?;
+        }
+        let Some(there) = self.config.read()? else { return Ok(()) };
+        if file.stat().map_err(Error::io("look at", path))?.links > 0 {
+            return Ok(());
+        }
+        let fill = |text: &[u8]| storage::write_full(file, text, 0).and_then(|()| file.set_len(text.len() as u64));
+        let filled = fill(&there.bytes).or_else(|error| fill(ours).and(Err(error)));
+        filled.map_err(Error::io("write", path))
+    }
+
+    /// The bytes of a file that came out of an exchange; of what is no regular file there are none. What we hold with a lease
+    /// is opened by nobody, ourselves included.
+    pub(super) fn read_beside(&self, path: &std::path::Path, held: Option<&Beside>) -> Result<Vec<u8>, Error> {
         let stat = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
+        if let Some(side) = held.filter(|side| stat.same_file(&side.stat)) {
+            return storage::read_all(&*side.file).map_err(Error::io("read", path));
+        }
         if stat.kind != Kind::File {
             return Ok(Vec::new());
         }
@@ -246,7 +283,7 @@ impl Materialiser<'_> {
         if !self.is_let_go(path)? {
             return Ok(None);
         }
-        let bytes = self.read_beside(path)?;
+        let bytes = self.read_beside(path, None)?;
         let texts = Displaced::texts(version, name);
         let out = hash_text(&self.log.store, &bytes);
         if version.known(&out).is_some() {
@@ -259,7 +296,7 @@ impl Materialiser<'_> {
             // A person's text came out, and ours is in its place.
             Some(_) if planted(Bug::SaveNotPutBack) => None,
             Some(_) if !self.is_let_go(&self.config.path)? => return Ok(None),
-            Some(placed) => Some(self.put_back(version, path, &placed)?),
+            Some(placed) => Some(self.put_back(version, path, &placed, None)?),
             // Two saves fell into one window: the newer one stays.
             None => self.take_older(version, path, &bytes).map(|()| None)?,
         };

@@ -18,8 +18,10 @@ const LINKS_MAX: usize = 40;
 pub(super) const STILL: Duration = Duration::from_millis(100);
 /// What of a file is compared at once: little enough to stay in the processor's cache.
 const PIECE: usize = 256 * 1024;
-/// How long another process may take to write the file over.
-const REWRITING: Duration = Duration::from_secs(5);
+/// How long another process may take to show a text.
+const SHOWING: Duration = Duration::from_secs(5);
+/// A new text takes its place in less than this; writing it over takes longer.
+const EXCHANGING: Duration = Duration::from_micros(50);
 
 /// A config file by its real name, all symlinks followed, and the format of its text.
 #[derive(Clone)]
@@ -157,22 +159,27 @@ impl ConfigFile {
         }
     }
 
-    /// Read it as it is at this moment. Someone may be writing it: fit to find out whether it changed, no more.
+    /// Read it as it is at this moment. Someone may be writing it: fit to find out whether it changed, no more. Another
+    /// process that is about to show a text is waited for.
     pub(crate) fn read(&self) -> Result<Option<Text>, Error> {
         let began = self.storage.uptime();
-        let file = loop {
-            match self.storage.open(&self.path, Open::Read) {
-                Ok(file) => break file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                // It is being written over where it lies, and will be whole in a moment.
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock
-                        && self.storage.uptime().saturating_sub(began) < REWRITING =>
-                {
-                    self.storage.sleep(AGAIN);
-                }
-                Err(error) => return Err(Error::io("open", &self.path)(error)),
+        let mut pause = EXCHANGING;
+        loop {
+            let text = self.read_at_once();
+            if !is_held(&text) || self.storage.uptime().saturating_sub(began) >= SHOWING {
+                return text;
             }
+            self.storage.sleep(pause);
+            pause = AGAIN.min(pause * 2);
+        }
+    }
+
+    /// The same, without waiting: see [`is_held`].
+    pub(crate) fn read_at_once(&self) -> Result<Option<Text>, Error> {
+        let file = match self.storage.open(&self.path, Open::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open", &self.path)(error)),
         };
         let stat = file.stat().map_err(Error::io("look at", &self.path))?;
         if stat.len > RECORD_MAX as u64 {
@@ -219,6 +226,11 @@ impl ConfigFile {
     }
 }
 
+/// Whether the file could not be read because another process is about to show a text, and holds everybody in `open`.
+pub(crate) fn is_held<T>(read: &Result<T, Error>) -> bool {
+    matches!(read, Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock)
+}
+
 /// By name, and in its order.
 pub(super) type Attributes = Vec<(OsString, Vec<u8>)>;
 
@@ -251,7 +263,7 @@ pub(super) fn holds(file: &dyn File, text: &[u8]) -> io::Result<bool> {
 /// exchanged and asks for it only now is seen at the second look; one who is slower yet, by a later
 /// sweep.
 pub(super) fn is_wanted(file: &dyn File) -> bool {
-    let waited_for = matches!(file.is_unwanted(Lease::Read), Ok(false));
+    let waited_for = matches!(file.left_of_lease(), Ok(None));
     waited_for || {
         let _ = file.end_lease(Lease::Read);
         matches!(file.try_lease(Lease::Read), Ok(false))

@@ -603,9 +603,9 @@ impl File for FaultyFile {
         self.pass(Call::TryLease)?;
         self.below.try_lease(lease)
     }
-    fn is_unwanted(&self, lease: Lease) -> io::Result<bool> {
+    fn left_of_lease(&self) -> io::Result<Option<Lease>> {
         self.pass(Call::EndLease)?;
-        self.below.is_unwanted(lease)
+        self.below.left_of_lease()
     }
     fn end_lease(&self, lease: Lease) -> io::Result<bool> {
         self.pass(Call::EndLease)?;

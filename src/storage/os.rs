@@ -287,13 +287,14 @@ impl File for OsFile {
         take_lease(&self.file, lease)
     }
 
-    fn is_unwanted(&self, lease: Lease) -> io::Result<bool> {
+    fn left_of_lease(&self) -> io::Result<Option<Lease>> {
         // A lease that is being broken is reported as what it is about to become.
-        Ok(set_lease(&self.file, libc::F_GETLEASE, 0)? == lease_number(lease))
+        let left = set_lease(&self.file, libc::F_GETLEASE, 0)?;
+        Ok([Lease::Read, Lease::Write].into_iter().find(|lease| lease_number(*lease) == left))
     }
 
     fn end_lease(&self, lease: Lease) -> io::Result<bool> {
-        let unwanted = self.is_unwanted(lease)?;
+        let unwanted = self.left_of_lease()? == Some(lease);
         set_lease(&self.file, libc::F_SETLEASE, libc::F_UNLCK)?;
         Ok(unwanted)
     }

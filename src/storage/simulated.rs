@@ -39,7 +39,7 @@ mod state;
 
 pub use crash::{CrashImages, Limits, Order};
 pub use image::{DiskImage, NoStateId, StateId};
-pub use process::{Handle, Metadata, Process};
+pub use process::{Asked, Handle, Metadata, Process};
 
 use super::faulty::Control;
 use state::{Body, Machine, ROOT, State, Who};
@@ -261,7 +261,8 @@ impl Disk {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn uptime(&self) -> Duration {
+    /// How long the system has been running.
+    pub fn uptime(&self) -> Duration {
         let state = self.state();
         let simulated = Duration::from_nanos(state.now_ns);
         match state.machine.rules.time {

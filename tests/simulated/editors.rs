@@ -2,7 +2,7 @@
 //! of the ways that editors save, and no line of either side is lost.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use cfgwal::sim::{Call, Disk, FaultPlan, Handle, Process};
@@ -443,19 +443,26 @@ fn newer_than_a_save(at: u64, later: u64) -> bool {
     going_on.append(Op::set("b[0]".parse::<Path>().unwrap(), 3)).unwrap();
     journal.append(Op::set("b[1]".parse::<Path>().unwrap(), 4)).unwrap();
     program.set_plan(FaultPlan::new().kill_in_write(at + later, 0));
-    let (mut calls, editor) = (0, person.clone());
+    // Held by a lease: the person tries again.
+    let save = |editor: &Process| {
+        editor.read_file(FILE).is_ok_and(|text| {
+            let text = String::from_utf8(text).unwrap().replace("\"a\": 0", "\"hand\": 7, \"a\": 5");
+            editor.replace_file(FILE, text, true).is_ok()
+        })
+    };
+    let is_saved = Arc::new(AtomicBool::new(false));
+    let (mut calls, saving, editor) = (0, is_saved.clone(), person.clone());
     program.observe(move |_| {
         calls += 1;
-        if calls == at {
-            let text = String::from_utf8(editor.read_file(FILE).unwrap()).unwrap();
-            let text = text.replace("\"a\": 0", "\"hand\": 7, \"a\": 5");
-            editor.replace_file(FILE, text, true).unwrap();
+        if calls >= at && !saving.load(Relaxed) {
+            saving.store(save(&editor), Relaxed);
         }
     });
     let _ = journal.materialise();
     let was_there = program.calls() >= at;
     program.kill();
     if was_there {
+        assert!(is_saved.load(Relaxed) || save(&person));
         going_on.append(Op::set("a", 2)).unwrap();
         let status = going_on.materialise().unwrap();
         let what = || format!("saved before call {at}, killed {later} calls later");
@@ -508,18 +515,19 @@ fn a_save_of_a_file_that_was_just_created_by_one_who_was_killed_changes_what_the
     assert!(created > 0);
 }
 
-/// Two saves fall into one exchange of a program that is killed before this call. Gives whether it was.
-fn two_saves_in_one_exchange(killed: u64) -> bool {
+/// Two saves fall into one exchange of a program that is killed before this call. The second is made by one who sees what
+/// the program shows in between, or, where leases keep that from everybody, read the file before. Gives whether it was killed.
+fn two_saves_in_one_exchange(leases: bool, killed: u64) -> bool {
     let disk = Disk::new();
+    disk.set_rules(|rules| rules.leases = leases);
     let (program, person) = (disk.process(), disk.process());
     person.write_file(FILE, TEXT).unwrap();
     let journal = open(&program).unwrap();
     journal.append(Op::set("a", 1)).unwrap();
     program.set_plan(FaultPlan::new().kill_at(killed));
-    // The second is made by one who sees what the program shows in between.
     let saves = Arc::new(AtomicU32::new(0));
-    let save = |person: &Process, nth: u32| {
-        let text = String::from_utf8(person.read_file(FILE).unwrap()).unwrap();
+    let save = |person: &Process, nth: u32, read: Option<&str>| {
+        let text = read.map_or_else(|| String::from_utf8(person.read_file(FILE).unwrap()).unwrap(), str::to_owned);
         let saved = text.replacen("{\n", &format!("{{\n  \"hand{nth}\": {nth},\n"), 1);
         person.replace_file(FILE, saved, true).unwrap();
     };
@@ -527,14 +535,14 @@ fn two_saves_in_one_exchange(killed: u64) -> bool {
     program.observe(move |seen| {
         let nth = counted.load(Relaxed) + 1;
         if seen.call == Call::Rename && seen.number < killed && nth < 3 {
-            save(&other, nth);
+            save(&other, nth, leases.then_some(TEXT));
             counted.store(nth, Relaxed);
         }
     });
     let _ = journal.materialise();
     let was_killed = program.calls() >= killed;
     program.kill();
-    (saves.load(Relaxed) + 1..3).for_each(|nth| save(&person, nth));
+    (saves.load(Relaxed) + 1..3).for_each(|nth| save(&person, nth, None));
     let journal = open(&disk.process()).unwrap_or_else(|error| panic!("killed before call {killed}: {error}"));
     let status = journal.materialise().unwrap_or_else(|error| panic!("killed before call {killed}: {error}"));
     assert!(matches!(status, FileStatus::Current { .. }), "killed before call {killed}: {status:?}");
@@ -546,9 +554,64 @@ fn two_saves_in_one_exchange(killed: u64) -> bool {
 
 #[test]
 fn of_two_saves_that_fall_into_one_exchange_the_values_of_both_are_there() {
-    let cases = (1..).take_while(|killed| two_saves_in_one_exchange(*killed)).count();
-    println!("{cases} kills around two saves");
-    assert!(cases > 20);
+    for leases in [true, false] {
+        let cases = (1..).take_while(|killed| two_saves_in_one_exchange(leases, *killed)).count();
+        println!("{cases} kills around two saves");
+        assert!(cases > 20);
+    }
+}
+
+/// A person saves before this call of a program that shows an edit, and asks for the file again so many calls later, to save
+/// once more. Gives whether there were so many calls.
+fn read_after_a_save(at: u64, later: u64) -> bool {
+    let disk = Disk::new();
+    let (program, person) = (disk.process(), disk.process());
+    person.write_file(FILE, TEXT).unwrap();
+    let journal = open(&program).unwrap();
+    journal.append(Op::set("a", 1)).unwrap();
+    let add = |text: &[u8], line: &str| String::from_utf8(text.to_vec()).unwrap().replacen("{\n", line, 1);
+    let read = Arc::new(Mutex::new(None));
+    let (mut calls, mut saved, mut asked) = (0, None, None);
+    let (editor, kept) = (person.clone(), read.clone());
+    program.observe(move |_| {
+        calls += 1;
+        if calls >= at && saved.is_none() {
+            // Held by a lease: the person tries again.
+            let Ok(text) = editor.read_file(FILE) else { return };
+            editor.replace_file(FILE, add(&text, "{\n  \"first\": 1,\n"), true).unwrap();
+            saved = Some(calls);
+        }
+        if saved.is_some_and(|saved| calls == saved + later) {
+            asked = Some(editor.ask(FILE).unwrap());
+        }
+        if let Some(Ok(text)) = asked.as_ref().map(|asked| asked.read_all()) {
+            *kept.lock().unwrap() = Some(text);
+            asked = None;
+        }
+    });
+    let _ = journal.materialise();
+    program.observe(|_| ());
+    let Some(text) = read.lock().unwrap().take() else { return false };
+    let what = || format!("saved before call {at}, read {later} calls later");
+    let shown = String::from_utf8_lossy(&text);
+    assert!(shown.contains("\"first\": 1") && shown.ends_with("}\n"), "{}: {shown}", what());
+    person.replace_file(FILE, add(&text, "{\n  \"second\": 2,\n"), true).unwrap();
+    let status = journal.materialise().unwrap();
+    assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
+    for (key, value) in [("first", 1), ("second", 2)] {
+        assert_eq!(journal.get::<u64>(key).unwrap(), Some(value), "{key}, {}", what());
+    }
+    true
+}
+
+#[test]
+fn who_reads_the_file_right_after_a_save_finds_that_save() {
+    let cases: usize = (1..)
+        .map(|at| (0..).take_while(|later| read_after_a_save(at, *later)).count())
+        .take_while(|cases| *cases > 0)
+        .sum();
+    println!("{cases} reads after a save");
+    assert!(cases > 1000);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cfgwal::sim::{Call, Disk, FaultPlan, Process, Seen, SyncFault, Times};
-use cfgwal::{Behind, FileStatus, Journal, Materialise, Op, Path, Transaction, Value, View};
+use cfgwal::{Behind, Error, FileStatus, Journal, Materialise, Op, Path, Transaction, Value, View};
 
 const FILE: &str = "/settings.json";
 const TEXT: &str = "{\n  \"a\": 0,\n  \"b\": 0,\n  \"c\": 0\n}\n";
@@ -164,7 +165,7 @@ fn a_text_of_ours_is_known_unread_before_it_is_settled_and_a_save_into_it_is_see
         process.set_plan(FaultPlan::new());
         let shown = text_of(&disk);
         assert!(shown.contains("\"a\": 1"), "{shown}");
-        disk.advance(std::time::Duration::from_millis(10));
+        disk.advance(Duration::from_millis(10));
         if is_saved {
             let by_hand = shown.replace("\"a\": 1", "\"a\": 5");
             disk.process().hold(FILE, true).unwrap().write_at(by_hand, 0).unwrap();
@@ -214,8 +215,13 @@ fn who_may_read_the_file_is_not_forgotten_when_that_changes_while_a_text_is_show
     for at in 1..=calls {
         let (disk, process, journal) = scene();
         let person = disk.process();
-        before_call(&process, at, move || {
-            person.hold(FILE, false).unwrap().set_attribute(LIST, b"few").unwrap();
+        let (mut called, mut is_set) = (0, false);
+        process.observe(move |_| {
+            called += 1;
+            // Held by a lease: the person waits.
+            if called >= at && !is_set {
+                is_set = person.hold(FILE, false).is_ok_and(|file| file.set_attribute(LIST, b"few").is_ok());
+            }
         });
         let status = journal.materialise().unwrap();
         process.observe(|_| ());
@@ -224,6 +230,41 @@ fn who_may_read_the_file_is_not_forgotten_when_that_changes_while_a_text_is_show
         assert_eq!(found.as_deref(), Some(&b"few"[..]), "before call {at}");
     }
     println!("{calls} moments of showing a text at which the file was closed to others");
+}
+
+#[test]
+fn an_edit_does_not_wait_for_one_who_stands_still_while_it_shows_a_text() {
+    let scene = || {
+        let disk = new_disk();
+        let (process, other) = (disk.process(), disk.process());
+        let (journal, going_on) = (open(&process), open(&other));
+        journal.append(Op::set("a", 1)).unwrap();
+        (disk, process, journal, going_on)
+    };
+    let (_disk, process, journal, _going_on) = scene();
+    let calls = calls_of(&process, || drop(journal.materialise().unwrap()));
+    let made = Arc::new(AtomicU64::new(0));
+    for at in 1..=calls {
+        let (disk, process, journal, going_on) = scene();
+        let (machine, counted) = (disk.clone(), made.clone());
+        before_call(&process, at, move || {
+            let began = machine.uptime();
+            match going_on.append(Op::set("b", 1)) {
+                Ok(_) => {
+                    let time = machine.uptime() - began;
+                    // As long as one who stands still while it syncs.
+                    assert!(time < Duration::from_secs(2), "before call {at}: {time:?}");
+                    counted.fetch_add(1, SeqCst);
+                }
+                // It stands still while it appends a note.
+                Err(Error::NotApplied(inner)) if matches!(*inner, Error::Locked { .. }) => {}
+                Err(error) => panic!("before call {at}: {error}"),
+            }
+        });
+        journal.materialise().unwrap();
+    }
+    println!("{} of {calls} moments of showing a text at which an edit did not wait", made.load(SeqCst));
+    assert!(made.load(SeqCst) > calls / 2);
 }
 
 /// What a short command sets is shown in the file, and what the log has noted of that is not durable.
@@ -305,7 +346,7 @@ const ACTS: [Act; 9] = [
 impl Act {
     /// Tells which keys it has set for sure.
     fn run(self, disk: &Disk, process: &Process, journal: &Journal) -> Vec<&'static str> {
-        let edit = |done: Result<cfgwal::Ack, cfgwal::Error>| done.map_or(vec![], |_| vec!["b"]);
+        let edit = |done: Result<cfgwal::Ack, Error>| done.map_or(vec![], |_| vec!["b"]);
         match self {
             Act::Append => edit(journal.append(Op::set("b", 1))),
             Act::AppendLast => edit(journal.append_last(Op::set("b", 1), None)),
@@ -383,7 +424,7 @@ fn whatever_comes_between_two_calls_of_a_short_command_nothing_is_lost_and_nothi
         let processes = [disk.process(), disk.process()];
         let open = |process: &Process| {
             let options = Journal::options().materialise(Materialise::Manual).seat(process.seat()).alone();
-            options.lock_timeout(std::time::Duration::from_millis(50)).open(FILE).unwrap()
+            options.lock_timeout(Duration::from_millis(50)).open(FILE).unwrap()
         };
         let journals = [open(&processes[0]), open(&processes[1])];
         // What is noted of the file is not durable.

@@ -73,6 +73,7 @@ fn killer(bug: Bug) -> &'static str {
         Bug::KeyForgotten | Bug::KeysNotInSnapshot => "scenes::an_idempotency_key_counts_once_for_ever",
         Bug::ExpectedIgnored => "scenes::an_edit_that_insists_on_an_older_revision_is_refused",
         Bug::ExchangeUnchecked | Bug::SaveNotPutBack | Bug::LeaseIgnored | Bug::NewestBaseTaken => EDITOR,
+        Bug::ReaderLeftBehind => "editors::who_reads_the_file_right_after_a_save_finds_that_save",
         Bug::DisplacedIgnored => "editors::a_save_after_a_kill_counts_as_made_on_the_text_that_was_there",
         Bug::SaveSwept => "scenes::a_save_into_a_file_that_was_exchanged_long_ago_is_kept",
         Bug::HandEditOvertaken => "scenes::an_older_hand_edit_does_not_beat_a_newer_edit",

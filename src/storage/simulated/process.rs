@@ -359,10 +359,10 @@ impl File for SimFile {
         if planted(Bug::LeaseIgnored) { Ok(true) } else { leased }
     }
 
-    fn is_unwanted(&self, _lease: Lease) -> io::Result<bool> {
+    fn left_of_lease(&self) -> io::Result<Option<Lease>> {
         self.pass(Call::EndLease)?;
-        let unwanted = self.state().is_unwanted(self.handle);
-        if planted(Bug::LeaseIgnored) { Ok(true) } else { unwanted }
+        let left = self.state().left_of_lease(self.handle);
+        if planted(Bug::LeaseIgnored) { Ok(Some(Lease::Read)) } else { left }
     }
 
     fn end_lease(&self, _lease: Lease) -> io::Result<bool> {
@@ -483,9 +483,24 @@ impl Process {
     /// # Errors
     /// As the system's; `WouldBlock` as long as the lease is there.
     pub fn hold_found(&self, ino: u64) -> io::Result<Handle> {
+        self.open_found(ino, true)
+    }
+
+    fn open_found(&self, ino: u64, to_write: bool) -> io::Result<Handle> {
         self.pass(Call::Open, Path::new("(found before)"))?;
-        let handle = self.state().open_found(self.inner.who, ino, true)?;
+        let handle = self.state().open_found(self.inner.who, ino, to_write)?;
         Ok(Handle(Box::new(self.file(handle, Path::new("(found before)"), false))))
+    }
+
+    /// Follow a path as far as one comes who then waits for a lease: the file stays until this is dropped, whatever
+    /// becomes of its name.
+    ///
+    /// # Errors
+    /// As the system's.
+    pub fn ask(&self, path: impl AsRef<Path>) -> io::Result<Asked> {
+        let ino = self.number_of(path)?;
+        self.state().keep(ino)?;
+        Ok(Asked { process: self.clone(), ino })
     }
 
     /// The number of the file at a path.
@@ -557,6 +572,28 @@ pub struct Metadata {
     pub uid: u32,
     pub gid: u32,
     pub links: u64,
+}
+
+/// A file that another program is about to open.
+pub struct Asked {
+    process: Process,
+    ino: u64,
+}
+
+impl Asked {
+    /// Read all of it.
+    ///
+    /// # Errors
+    /// As the system's; `WouldBlock` as long as the program waits for a lease.
+    pub fn read_all(&self) -> io::Result<Vec<u8>> {
+        super::super::read_all(&*self.process.open_found(self.ino, false)?.0)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.process.state().let_go(self.ino);
+    }
 }
 
 /// A file that another program holds open.

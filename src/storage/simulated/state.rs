@@ -51,6 +51,8 @@ struct Owed {
 struct Held {
     handle: u64,
     lease: Lease,
+    /// What will be left of it once those have been let in who wait.
+    left: Option<Lease>,
     /// Since when somebody waits for it.
     breaking_since: Option<u64>,
 }

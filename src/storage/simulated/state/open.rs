@@ -64,7 +64,7 @@ impl State {
         self.untouched.remove(&ino);
         let handle = self.next_handle;
         self.next_handle += 1;
-        self.node_mut(ino)?.opens += 1;
+        self.keep(ino)?;
         self.handles.insert(handle, OpenFile { ino, owner: who.owner, is_writable });
         Ok(handle)
     }
@@ -78,6 +78,17 @@ impl State {
         let Ok(node) = self.node_mut(file.ino) else { return };
         node.locks.retain(|(holder, _)| *holder != handle);
         node.leases.retain(|held| held.handle != handle);
+        self.let_go(file.ino);
+    }
+
+    /// An inode stays as long as somebody has found it.
+    pub(in super::super) fn keep(&mut self, ino: u64) -> io::Result<()> {
+        self.node_mut(ino)?.opens += 1;
+        Ok(())
+    }
+
+    pub(in super::super) fn let_go(&mut self, ino: u64) {
+        let Ok(node) = self.node_mut(ino) else { return };
         node.opens -= 1;
         if node.links == 0 && node.opens == 0 {
             self.sweep();
@@ -271,6 +282,7 @@ impl State {
         }
         for held in in_the_way {
             held.breaking_since.get_or_insert(now);
+            held.left = held.left.filter(|_| !to_write).map(|_| Lease::Read);
         }
         Err(errno(libc::EWOULDBLOCK))
     }
@@ -297,15 +309,15 @@ impl State {
         if free {
             // Who waits goes on waiting when a lease is taken again.
             let before = leases.iter().position(|held| held.handle == handle).map(|at| leases.swap_remove(at));
-            leases.push(Held { handle, lease, breaking_since: before.and_then(|held| held.breaking_since) });
+            let (left, breaking_since) = before.map_or((Some(lease), None), |held| (held.left, held.breaking_since));
+            leases.push(Held { handle, lease, left, breaking_since });
         }
         Ok(free)
     }
 
-    /// Whether nobody has come so far.
-    pub(in super::super) fn is_unwanted(&self, handle: u64) -> io::Result<bool> {
+    pub(in super::super) fn left_of_lease(&self, handle: u64) -> io::Result<Option<Lease>> {
         let leases = &self.node(self.opened(handle)?.ino)?.leases;
-        Ok(leases.iter().any(|held| held.handle == handle && held.breaking_since.is_none()))
+        Ok(leases.iter().find(|held| held.handle == handle).and_then(|held| held.left))
     }
 
     /// Whether nobody came meanwhile.
