@@ -562,8 +562,8 @@ fn of_two_saves_that_fall_into_one_exchange_the_values_of_both_are_there() {
 }
 
 /// A person saves before this call of a program that shows an edit, and asks for the file again so many calls later, to save
-/// once more. Gives whether there were so many calls.
-fn read_after_a_save(at: u64, later: u64) -> bool {
+/// once more; or the program is killed so many calls after that. Gives whether there were so many calls.
+fn read_after_a_save(at: u64, later: u64, killed: Option<u64>) -> bool {
     let disk = Disk::new();
     let (program, person) = (disk.process(), disk.process());
     person.write_file(FILE, TEXT).unwrap();
@@ -572,7 +572,7 @@ fn read_after_a_save(at: u64, later: u64) -> bool {
     let add = |text: &[u8], line: &str| String::from_utf8(text.to_vec()).unwrap().replacen("{\n", line, 1);
     let read = Arc::new(Mutex::new(None));
     let (mut calls, mut saved, mut asked) = (0, None, None);
-    let (editor, kept) = (person.clone(), read.clone());
+    let (editor, dying, kept) = (person.clone(), program.clone(), read.clone());
     program.observe(move |_| {
         calls += 1;
         if calls >= at && saved.is_none() {
@@ -581,8 +581,12 @@ fn read_after_a_save(at: u64, later: u64) -> bool {
             editor.replace_file(FILE, add(&text, "{\n  \"first\": 1,\n"), true).unwrap();
             saved = Some(calls);
         }
-        if saved.is_some_and(|saved| calls == saved + later) {
+        let since = saved.and_then(|saved| (calls - saved).checked_sub(later));
+        if since == Some(0) {
             asked = Some(editor.ask(FILE).unwrap());
+        }
+        if since.is_some() && since == killed {
+            dying.kill();
         }
         if let Some(Ok(text)) = asked.as_ref().map(|asked| asked.read_all()) {
             *kept.lock().unwrap() = Some(text);
@@ -591,8 +595,19 @@ fn read_after_a_save(at: u64, later: u64) -> bool {
     });
     let _ = journal.materialise();
     program.observe(|_| ());
+    let what = || format!("saved before call {at}, read {later} calls later, killed {killed:?} calls later");
+    if killed.is_some() {
+        if !program.is_dead() {
+            return false;
+        }
+        let journal = open(&disk.process()).unwrap();
+        let status = journal.materialise().unwrap();
+        assert!(matches!(status, FileStatus::Current { .. }), "{}: {status:?}", what());
+        let found = ["a", "first"].map(|key| journal.get::<u64>(key).unwrap());
+        assert_eq!(found, [Some(1), Some(1)], "{}", what());
+        return true;
+    }
     let Some(text) = read.lock().unwrap().take() else { return false };
-    let what = || format!("saved before call {at}, read {later} calls later");
     let shown = String::from_utf8_lossy(&text);
     assert!(shown.contains("\"first\": 1") && shown.ends_with("}\n"), "{}: {shown}", what());
     person.replace_file(FILE, add(&text, "{\n  \"second\": 2,\n"), true).unwrap();
@@ -604,14 +619,24 @@ fn read_after_a_save(at: u64, later: u64) -> bool {
     true
 }
 
+/// Every moment of a save, and of a reading after it.
+fn reads_after_a_save(killed: Option<u64>) -> usize {
+    let each = (1..).map(|at| (0..).take_while(|later| read_after_a_save(at, *later, killed)).count());
+    each.take_while(|cases| *cases > 0).sum()
+}
+
 #[test]
 fn who_reads_the_file_right_after_a_save_finds_that_save() {
-    let cases: usize = (1..)
-        .map(|at| (0..).take_while(|later| read_after_a_save(at, *later)).count())
-        .take_while(|cases| *cases > 0)
-        .sum();
+    let cases = reads_after_a_save(None);
     println!("{cases} reads after a save");
     assert!(cases > 1000);
+}
+
+#[test]
+fn a_save_is_there_that_somebody_was_about_to_read_when_the_program_was_killed() {
+    let cases: usize = [1, 2, 3, 5, 8].map(|killed| reads_after_a_save(Some(killed))).iter().sum();
+    println!("{cases} kills while somebody was about to read what was saved");
+    assert!(cases > 10_000);
 }
 
 #[test]
