@@ -199,11 +199,16 @@ impl Log {
 
     /// See to it that the watermark knows of all that there is, and that this is durable.
     fn vouch_for_all(&self) -> Result<(), Error> {
+        self.read_all()?;
+        self.sync_all()
+    }
+
+    /// All that is in the log, durable or not, whoever wrote it and was killed before telling anybody.
+    pub(crate) fn read_all(&self) -> Result<Version, Error> {
         let mut tail = self.tail();
         let guard = self.locks.append(self.lock_timeout)?;
         self.catch_up(&mut tail, &guard)?;
-        drop((guard, tail));
-        self.sync_all()
+        Ok(tail.applied.clone())
     }
 
     /// Look at the newest durable version. Nothing that threads share is written when there is nothing new.

@@ -502,7 +502,8 @@ impl Materialiser<'_> {
     pub(crate) fn sweep(&self, _guard: &MaintenanceGuard<'_>) -> Result<(), Error> {
         let storage = &*self.log.storage;
         let parent = self.config.parent();
-        let version = self.log.noted()?;
+        // What is about to be shown by the last word of one who was killed must not go: that word may become durable yet.
+        let version = self.log.read_all()?;
         if self.settle(&version, None)?.is_none() {
             self.sweep_texts()?;
         }

@@ -199,7 +199,7 @@ impl Log {
             Err(error) => {
                 let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
                 let first = left.get(&segment).filter(|first| ticket.sequence < **first);
-                return first.map(|_| Found::Durable).ok_or(error);
+                return first.map(|_| Found::Durable).ok_or_else(|| told_too_late(error));
             }
         };
         if ticket.sequence < next.header.first {
@@ -240,6 +240,17 @@ impl Drop for Syncer<'_> {
 enum Found {
     Durable,
     In(u64),
+}
+
+/// What was repeated of a segment that failed cannot be looked up any more.
+fn told_too_late(error: Error) -> Error {
+    match error {
+        Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            let retired = std::io::Error::other("it was retired while this process stood still");
+            Error::io("look the edit up in", &path)(retired)
+        }
+        error => error,
+    }
 }
 
 fn unknown(error: Error) -> Error {

@@ -447,3 +447,33 @@ fn whoever_has_to_open_again_is_told_so_whatever_others_have_done_since() {
     let refused = [journal.compact().err(), journal.materialise().err(), journal.close().err()];
     assert!(refused.iter().all(|error| matches!(error, Some(Error::ReadOnly { .. }))), "{refused:?}");
 }
+
+/// A program that is about to create the file is killed before this call; the next one cannot create it either, and sweeps up
+/// behind the first. Gives whether the first was killed.
+fn created_by_the_third(killed: u64) -> bool {
+    let disk = Disk::new();
+    let (first, second, third) = (disk.process(), disk.process(), disk.process());
+    let journal = open(&first).unwrap();
+    journal.append(Op::set("a", 1)).unwrap();
+    first.set_plan(FaultPlan::new().kill_at(killed));
+    let _ = journal.materialise();
+    let was_killed = first.is_dead();
+    first.kill();
+    second.set_plan(FaultPlan::new().fail_only(&[Call::SetMode], 1, libc::EIO, Times::Forever));
+    let journal = open(&second).unwrap();
+    let status = journal.close().unwrap();
+    // What the first has written into the log becomes durable.
+    open(&third).unwrap().append(Op::set("b", 1)).unwrap();
+    let journal = open(&third).unwrap();
+    let what = || format!("killed before call {killed}, then {status:?}");
+    assert_eq!(journal.materialise().unwrap(), FileStatus::Current { revision: 2 }, "{}", what());
+    assert!(third.read_file(FILE).is_ok(), "{}", what());
+    was_killed
+}
+
+#[test]
+fn a_file_that_two_programs_could_not_create_is_not_taken_for_one_that_was_removed() {
+    let cases = (1..).take_while(|killed| created_by_the_third(*killed)).count();
+    println!("{cases} kills of one who was about to create the file");
+    assert!(cases > 20);
+}
