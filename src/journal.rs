@@ -74,6 +74,8 @@ struct Inner {
     conflicts: Mutex<Vec<Path>>,
     /// The file was brought up to date to close the journal, and showed this revision then.
     closed: Mutex<Option<u64>>,
+    /// To close the journal it was tried in vain to bring the file up to this revision.
+    closed_without: Mutex<Option<u64>>,
 }
 
 /// Closes the journal with the last clone.
@@ -248,6 +250,7 @@ impl Journal {
             held_back: Mutex::default(),
             conflicts: Mutex::default(),
             closed: Mutex::default(),
+            closed_without: Mutex::default(),
         });
         Ok(Journal { _last: Arc::new(Closer(inner.clone())), inner })
     }
@@ -444,6 +447,9 @@ impl Journal {
         self.inner.log.sync_all()?;
         let status = self.inner.materialise(false)?;
         self.inner.remember_closed(&status);
+        if !matches!(status, FileStatus::Current { .. }) {
+            *self.inner.closed_without.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.inner.log.newest());
+        }
         Ok(status)
     }
 
@@ -664,7 +670,10 @@ impl Inner {
         }
         // What was noted of the file rides on the next sync, whoever makes that one.
         self.drain();
-        if self.closed_at().is_none() {
+        let newest = self.log.newest();
+        let was_tried =
+            self.closed_without.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at >= newest);
+        if self.closed_at().is_none() && !was_tried {
             self.materialise(false)?;
         }
         // An editor that had a replaced text open may have closed it by now.

@@ -233,6 +233,23 @@ fn who_may_read_the_file_is_not_forgotten_when_that_changes_while_a_text_is_show
 }
 
 #[test]
+fn who_cannot_show_an_edit_waits_for_that_once() {
+    let disk = new_disk();
+    let (process, other) = (disk.process(), disk.process());
+    let journal = open(&process);
+    let held = other.hold("/settings.json.cfgwal/watermark", true).unwrap();
+    assert!(held.try_lock().unwrap());
+    let clone = journal.clone();
+    journal.append_last(Op::set("a", 1), None).unwrap();
+    let began = disk.uptime();
+    let status = journal.close().unwrap();
+    assert!(matches!(status, FileStatus::Behind { why: Behind::Failed(_), .. }), "{status:?}");
+    drop(clone);
+    let time = disk.uptime() - began;
+    assert!(time > Duration::from_secs(4) && time < Duration::from_secs(8), "{time:?}");
+}
+
+#[test]
 fn an_edit_does_not_wait_for_one_who_stands_still_while_it_shows_a_text() {
     let scene = || {
         let disk = new_disk();
