@@ -1,6 +1,7 @@
 //! The exchange: a new text is written beside the config file, and the two change places. What comes out is looked at before
 //! it goes: a save that fell into that moment is put back.
 
+use super::in_place::write_over;
 use super::*;
 use crate::note::TextHasher;
 use crate::storage::Outgoing;
@@ -109,6 +110,12 @@ impl Materialiser<'_> {
         held: Option<&Beside>,
     ) -> Result<Restored, Error> {
         let to = &self.config.path;
+        let is_ours = |side: &Beside| Ok::<_, Error>(self.config.stat()?.is_none_or(|now| now.same_file(&side.stat)));
+        if !held.map_or(Ok(true), is_ours)? {
+            // A newer save is there already: nobody is to see the older one again.
+            self.take_older(version, path, &self.read_beside(path, held)?)?;
+            return Ok(Restored { only: None });
+        }
         let mut placed = ours.to_vec();
         loop {
             let inserting = self.read_beside(path, held)?;
@@ -179,9 +186,10 @@ impl Materialiser<'_> {
         if file.stat().map_err(Error::io("look at", path))?.links > 0 {
             return Ok(());
         }
-        let fill = |text: &[u8]| storage::write_full(file, text, 0).and_then(|()| file.set_len(text.len() as u64));
-        let filled = fill(&there.bytes).or_else(|error| fill(ours).and(Err(error)));
-        filled.map_err(Error::io("write", path))
+        let handed = write_over(file, ours.len(), &there.bytes);
+        // Half of each is of no use to anybody.
+        let handed = handed.or_else(|error| write_over(file, file.length()? as usize, ours).and(Err(error)));
+        handed.map_err(Error::io("write", path))
     }
 
     /// The bytes of a file that came out of an exchange; of what is no regular file there are none. What we hold with a lease

@@ -296,7 +296,7 @@ fn is_mixture(old: &[u8], new: &[u8], text: &[u8]) -> bool {
 
 /// Make `new` what the file holds. What is longer than before comes first: should there be no room for it, the file is
 /// as it was.
-fn write_over(file: &dyn File, old_len: usize, new: &[u8]) -> io::Result<()> {
+pub(super) fn write_over(file: &dyn File, old_len: usize, new: &[u8]) -> io::Result<()> {
     let (head, longer) = new.split_at(old_len.min(new.len()));
     if let Err(error) = storage::write_full(file, longer, old_len as u64) {
         file.set_len(old_len as u64)?;

@@ -1,5 +1,6 @@
 //! The file is always whole: whoever opens it at any instant reads one complete text, none older than one before.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -103,4 +104,43 @@ fn nor_when_the_writer_is_killed_a_hundred_times_and_every_acknowledged_write_is
         assert_eq!(file["writes"][format!("w{n}")], *n, "write {n} was acknowledged and is lost");
     }
     store.assert_well("after the last kill and one command");
+}
+
+#[test]
+fn nor_when_a_person_saves_in_the_very_moments_in_which_the_file_is_written() {
+    let saves = if long() { 10_000 } else { 500 };
+    let mut dice = Dice::new();
+    let store = Store::with(&config());
+    store.ok(&["init", "settings.json"]);
+    let (file, new) = (store.file(), store.dir().join("settings.json.new"));
+    let readers = Readers::start(READERS, &file);
+    let mut program = Session::start(&store);
+    let worked = std::thread::scope(|scope| {
+        let person = scope.spawn(|| {
+            for n in 1..=saves {
+                let text = fs::read_to_string(&file).expect("the file is there");
+                let text = text.replacen(&format!("\"first\": {}", n - 1), &format!("\"first\": {n}"), 1);
+                let text = text.replacen(&format!("\"last\": {}", n - 1), &format!("\"last\": {n}"), 1);
+                fs::write(&new, text).expect("there is room");
+                fs::rename(&new, &file).expect("the file can be replaced");
+                std::thread::sleep(dice.delay(Duration::from_millis(6)));
+            }
+        });
+        let mut worked = 0;
+        while !person.is_finished() {
+            worked += 1;
+            program.must(&format!(r#"{{"op":"set","path":"writes.w","value":{worked}}}"#));
+            // It may be saved too often to be shown.
+            program.ask(r#"{"op":"materialise"}"#).expect("batch goes on");
+        }
+        person.join().expect("every save was made");
+        worked
+    });
+    let reads = readers.finish();
+    program.must(r#"{"op":"materialise"}"#);
+    program.finish();
+    println!("{reads} reads, {saves} saves, {worked} edits");
+    assert!(reads > 2000, "{reads} reads are too few to prove anything");
+    let file = file_as_json(&store);
+    assert_eq!((&file["first"], &file["last"], &file["writes"]["w"]), (&saves.into(), &saves.into(), &worked.into()));
 }
