@@ -1,6 +1,7 @@
 //! Disks that are full, mounts that cannot be written, users who may not: what a test sets up around a store.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,13 @@ use super::Store;
 /// Says that a test proves nothing on this machine. Not through the harness, which hides what passing tests print.
 pub fn skipped(test: &str, reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {test}: {reason}");
+}
+
+/// Whether the system lets whoever opens a file in this directory wait.
+pub fn grants_leases(dir: &Path) -> bool {
+    let file = tempfile::tempfile_in(dir).expect("there is room");
+    // SAFETY: the command takes an int and touches no memory of ours; the descriptor is open.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0 }
 }
 
 /// A file system mounted where nobody else sees it. It goes with the process that holds its mount namespace, however
