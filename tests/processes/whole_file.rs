@@ -113,7 +113,10 @@ fn nor_when_a_person_saves_in_the_very_moments_in_which_the_file_is_written() {
     let mut dice = Dice::new();
     let store = Store::with(&config());
     if !grants_leases(store.dir()) {
-        return skipped("very_moments", "no leases on this file system");
+        return skipped(
+            "nor_when_a_person_saves_in_the_very_moments_in_which_the_file_is_written",
+            "no leases on this disk",
+        );
     }
     store.ok(&["init", "settings.json"]);
     let (file, new) = (store.file(), store.dir().join("settings.json.new"));
