@@ -221,13 +221,27 @@ pub fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
 pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     match format {
         #[cfg(feature = "json")]
-        Format::Json | Format::Jsonc => json::patch(format, text, target),
+        Format::Json | Format::Jsonc => json::patch(format, text, None, target),
         #[cfg(feature = "csv")]
         Format::Csv(csv) => csv::patch(csv, text, target),
         #[cfg(feature = "toml")]
         Format::Toml => toml::patch(text, target),
         #[cfg(feature = "yaml")]
         Format::Yaml => yaml::patch(text, target),
+    }
+}
+
+/// The same for a text that is known to stand for `known`: where the format allows it, only what differs is looked at.
+pub(crate) fn patch_known(
+    format: &Format,
+    text: &[u8],
+    known: Option<&Value>,
+    target: &Value,
+) -> Result<Vec<u8>, Unpatchable> {
+    match (format, known) {
+        #[cfg(feature = "json")]
+        (Format::Json | Format::Jsonc, Some(_)) => json::patch(format, text, known, target),
+        _ => patch(format, text, target),
     }
 }
 

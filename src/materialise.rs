@@ -26,7 +26,7 @@ use crate::recovery::{self, Look, perform};
 use crate::state::State;
 use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
 use crate::value::Value;
-use crate::version::{How, Showing, Version};
+use crate::version::{How, KnownText, Showing, Version};
 
 pub(crate) mod chosen;
 mod exchange;
@@ -280,7 +280,11 @@ impl Materialiser<'_> {
 
     /// Put the text for a version in the place of one that stands for an older revision.
     fn show(&self, version: &Version, old: Text, old_hash: TextHash) -> Result<Outcome, Error> {
-        let new = match document::patch(&self.config.format, &old.bytes, version.state.root()) {
+        let at_hand =
+            |known: &KnownText| known.stands_for.state(&mut |revision| self.log.shown(revision).ok_or(())).ok();
+        let known = version.known(&old_hash).and_then(at_hand);
+        let (known, target) = (known.as_ref().map(State::root), version.state.root());
+        let new = match document::patch_known(&self.config.format, &old.bytes, known, target) {
             Ok(new) => new,
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
         };

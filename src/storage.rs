@@ -262,7 +262,12 @@ pub(crate) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
             return Ok(bytes);
         }
         let start = bytes.len();
-        bytes.resize(known, 0);
+        if start == 0 {
+            // Zeros from the system are there at no cost until they are written over.
+            bytes = vec![0; known];
+        } else {
+            bytes.resize(known, 0);
+        }
         let done = read_full(file, &mut bytes[start..], start as u64)?;
         if start + done < known {
             bytes.truncate(start + done);

@@ -1,11 +1,12 @@
 //! JSON and JSONC: one code, two dialects.
 //!
 //! `scan` reads a text into tokens, `parse` those into the tree of spans on which values in brackets are edited. Most edits
-//! need no tree, and no proof does: `agree` walks text and value side by side.
+//! need no tree, and no proof does: `agree` walks text and value side by side, on what `walk` knows of the text.
 
 mod agree;
 mod parse;
 mod scan;
+mod walk;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -90,25 +91,39 @@ pub(super) fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
     Ok(parse::parse(body, Dialect::of(format))?.value(Tree::ROOT))
 }
 
-pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
+/// `known`: what the text stands for, if that is at hand.
+pub(super) fn patch(
+    format: &Format,
+    text: &[u8],
+    known: Option<&Value>,
+    target: &Value,
+) -> Result<Vec<u8>, Unpatchable> {
     let (bom, body) = decode(text, IF_EMPTY)?;
     let dialect = Dialect::of(format);
-    let splices = match agree::differing(body, dialect, target) {
-        Some(scalars) => scalars.into_iter().map(replaced).collect(),
-        None => {
-            let tree = parse::parse(body, dialect)?;
-            check_writable(target, 0)?;
-            flow::patch(&tree, None, Tree::ROOT, target)?
-        }
-    };
+    let changed = known.and_then(|known| agree::changed(body, dialect, known, target));
+    if let Some(differing) = changed.or_else(|| agree::differing(body, dialect, target)) {
+        let splices = differing.iter().map(replaced).collect();
+        let patched = edit::apply(body, 0..body.len(), splices)?;
+        return seal(bom, patched, |patched| {
+            let is_proven = agree::replaced_alone(body, patched, dialect, &differing);
+            debug_assert!(
+                !is_proven || stands_for(patched, dialect, target) == Ok(true),
+                "read as a whole, it says the same"
+            );
+            Ok(is_proven || stands_for(patched, dialect, target)?)
+        });
+    }
+    let tree = parse::parse(body, dialect)?;
+    check_writable(target, 0)?;
+    let splices = flow::patch(&tree, None, Tree::ROOT, target)?;
     let patched = edit::apply(body, 0..body.len(), splices)?;
     seal(bom, patched, |patched| stands_for(patched, dialect, target))
 }
 
-fn replaced(Differing { at, target }: Differing<'_>) -> Splice {
+fn replaced(Differing { at, target }: &Differing<'_>) -> Splice {
     let mut with = String::new();
     JSON.write_scalar(&mut with, target);
-    Splice { at, with }
+    Splice { at: at.clone(), with }
 }
 
 fn stands_for(patched: &str, dialect: Dialect, target: &Value) -> Result<bool, Invalid> {

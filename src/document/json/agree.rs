@@ -1,19 +1,19 @@
 //! A text and a value, walked side by side. Where they agree nothing is built, so this costs little more than reading both.
 //!
-//! Two questions are answered by it: whether a text stands for exactly this value, which proves every patch, and whether
-//! all that differs is some scalars, each of which can be replaced where it stands, which is what most edits come to.
+//! Two questions are answered by it: whether a text stands for exactly this value, and whether all that differs is some
+//! scalars, each of which can be replaced where it stands, which is what most edits come to. If what the text stands for is at
+//! hand, only what differs from that is looked for in it.
 //! A yes is certain. Whatever this walk does not understand or does not allow it leaves to `parse`, which can say why.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Dialect;
-use super::scan::{blank, plain, string_with_escapes};
+use super::walk::Walk;
 use crate::limits;
-use crate::value::{self, List, Map, Number, Value};
+use crate::value::{self, List, Map, Value};
 
 /// A scalar of the text that is to be another one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Differing<'v> {
     pub(super) at: Range<usize>,
     pub(super) target: &'v Value,
@@ -23,33 +23,65 @@ pub(super) struct Differing<'v> {
 ///
 /// With nothing in the list, the text stands for `target`. `None` says nothing about the text, not even that it is a document.
 pub(super) fn differing<'v>(text: &str, dialect: Dialect, target: &'v Value) -> Option<Vec<Differing<'v>>> {
-    let mut walk = Walk { text, dialect, at: 0, found: Vec::new() };
-    walk.value(target, 0)?;
-    walk.skip_space()?;
-    (walk.at == text.len()).then_some(walk.found)
+    let mut comparison = Comparison { walk: Walk::new(text, dialect), found: Vec::new() };
+    comparison.value(target, 0)?;
+    comparison.walk.skip_space()?;
+    (comparison.walk.at == text.len()).then_some(comparison.found)
 }
 
-/// Every method goes past what it is named after, and gives `None` where it cannot.
-struct Walk<'a, 'v> {
-    text: &'a str,
+/// The same for a `text` that is known to stand for `known`. What that shares with `target` is passed over.
+pub(super) fn changed<'v>(
+    text: &str,
     dialect: Dialect,
-    at: usize,
+    known: &'v Value,
+    target: &'v Value,
+) -> Option<Vec<Differing<'v>>> {
+    let mut comparison = Comparison { walk: Walk::new(text, dialect), found: Vec::new() };
+    comparison.values(known, target)?;
+    Some(comparison.found)
+}
+
+/// Whether `new` is `old` but for the scalars that were found to differ in it, in the order of the text, and stands for what
+/// `old` was compared with: each of them is there as it is to be, and every other byte is the old one. A reader of `new` then
+/// goes on behind each as it did in `old`.
+pub(super) fn replaced_alone(old: &str, new: &str, dialect: Dialect, differing: &[Differing<'_>]) -> bool {
+    let (mut copied, mut walk) = (0, Walk::new(new, dialect));
+    let is_copy = |old: &str, new: &Walk<'_>, end: usize| new.text.as_bytes().get(new.at..end) == Some(old.as_bytes());
+    for Differing { at, target } in differing {
+        let between = &old[copied..at.start];
+        let start = walk.at + between.len();
+        if !is_copy(between, &walk, start) {
+            return false;
+        }
+        walk.at = start;
+        let stands_for_it = walk.peek().and_then(|first| walk.scalar(first, target));
+        if stands_for_it != Some(true) {
+            return false;
+        }
+        copied = at.end;
+    }
+    is_copy(&old[copied..], &walk, new.len())
+}
+
+struct Comparison<'a, 'v> {
+    walk: Walk<'a>,
     found: Vec<Differing<'v>>,
 }
 
-impl<'a, 'v> Walk<'a, 'v> {
+/// Every method goes past what it is named after, and gives `None` where it cannot.
+impl<'v> Comparison<'_, 'v> {
     /// `depth` containers are open around the value.
     fn value(&mut self, target: &'v Value, depth: usize) -> Option<()> {
-        self.skip_space()?;
-        match (self.peek()?, target) {
+        self.walk.skip_space()?;
+        match (self.walk.peek()?, target) {
             (b'{' | b'[', _) if depth >= limits::DEPTH_MAX => None,
             (b'{', Value::Object(map)) => self.object(map, depth),
             (b'[', Value::Array(list)) => self.array(list, depth),
             (b'{' | b'[', _) | (_, Value::Object(_) | Value::Array(_)) => None,
             (first, target) => {
-                let start = self.at;
-                if !self.scalar(first, target)? {
-                    self.found.push(Differing { at: start..self.at, target });
+                let start = self.walk.at;
+                if !self.walk.scalar(first, target)? {
+                    self.found.push(Differing { at: start..self.walk.at, target });
                 }
                 Some(())
             }
@@ -58,27 +90,27 @@ impl<'a, 'v> Walk<'a, 'v> {
 
     /// That the keys are those of a map, one by one, shows also that none is written twice.
     fn object(&mut self, map: &'v Map, depth: usize) -> Option<()> {
-        self.at += 1;
+        self.walk.at += 1;
         for (at, (key, value)) in value::fetched(map).enumerate() {
             if at > 0 {
-                self.byte(b',')?;
+                self.walk.byte(b',')?;
             }
-            self.skip_space()?;
-            if key.len() > limits::KEY_MAX || self.peek()? != b'"' || self.string()? != key {
+            self.walk.skip_space()?;
+            if key.len() > limits::KEY_MAX || self.walk.peek()? != b'"' || !self.walk.string(key)? {
                 return None;
             }
-            self.byte(b':')?;
+            self.walk.byte(b':')?;
             self.value(value, depth + 1)?;
         }
         self.close(b'}', map.is_empty())
     }
 
     fn array(&mut self, list: &'v List, depth: usize) -> Option<()> {
-        self.at += 1;
+        self.walk.at += 1;
         let mut changed = 0;
         for (at, value) in list.iter().enumerate() {
             if at > 0 {
-                self.byte(b',')?;
+                self.walk.byte(b',')?;
             }
             let before = self.found.len();
             self.value(value, depth + 1)?;
@@ -92,88 +124,72 @@ impl<'a, 'v> Walk<'a, 'v> {
     }
 
     fn close(&mut self, bracket: u8, is_empty: bool) -> Option<()> {
-        self.skip_space()?;
-        if !is_empty && self.dialect == Dialect::Comments && self.peek()? == b',' {
-            self.at += 1;
+        self.walk.skip_space()?;
+        if !is_empty && self.walk.dialect == Dialect::Comments && self.walk.peek()? == b',' {
+            self.walk.at += 1;
         }
-        self.byte(bracket)
+        self.walk.byte(bracket)
     }
 
-    /// Whether a scalar that begins with this byte stands for `target`. What follows a number or a word is for the caller
-    /// to look at, who allows only what may stand behind a value.
-    fn scalar(&mut self, first: u8, target: &Value) -> Option<bool> {
-        match first {
-            b'"' => {
-                let text = self.string()?;
-                Some(matches!(target, Value::String(wanted) if **wanted == *text))
+    /// A value that is known and is to be another.
+    fn values(&mut self, known: &'v Value, target: &'v Value) -> Option<()> {
+        if known.same(target) {
+            return self.walk.skip_value();
+        }
+        self.walk.skip_space()?;
+        match (self.walk.peek()?, known, target) {
+            (b'{', Value::Object(known), Value::Object(target)) => self.objects(known, target),
+            (b'[', Value::Array(known), Value::Array(target)) => self.arrays(known, target),
+            (b'{' | b'[', ..) | (_, _, Value::Object(_) | Value::Array(_)) => None,
+            (first, known, target) => {
+                let start = self.walk.at;
+                // If something else is here, this is not the text that it was taken for.
+                let is_known = self.walk.scalar(first, known)?;
+                self.found.push(Differing { at: start..self.walk.at, target });
+                is_known.then_some(())
             }
-            b'-' | b'0'..=b'9' => self.number(target),
-            b't' => self.word("true").map(|()| *target == Value::Bool(true)),
-            b'f' => self.word("false").map(|()| *target == Value::Bool(false)),
-            b'n' => self.word("null").map(|()| target.is_null()),
-            _ => None,
         }
     }
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        self.text[self.at..].starts_with(word).then(|| self.at += word.len())
-    }
-
-    fn number(&mut self, target: &Value) -> Option<bool> {
-        let rest = &self.text[self.at..];
-        let is_part = |byte: u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let text = &rest[..rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len())];
-        self.at += text.len();
-        // Numbers are equal if their texts are, and the text of any number but a short integer is at hand.
-        if let Value::Number(wanted) = target
-            && text.contains(['.', 'e', 'E'])
-            && wanted.text() == text
-        {
-            return Some(true);
-        }
-        let number = Number::parse(text)?;
-        Some(target.as_number() == Some(&number))
-    }
-
-    /// The characters that the string stands for.
-    fn string(&mut self) -> Option<Cow<'a, str>> {
-        let literal = &self.text[self.at..];
-        let inside = &literal[1..];
-        let len = plain(inside.as_bytes());
-        let (text, end) = match inside.as_bytes().get(len)? {
-            b'"' => (Cow::Borrowed(&inside[..len]), len + 2),
-            b'\\' => string_with_escapes(literal)?,
-            _ => return None,
-        };
-        self.at += end;
-        Some(text)
-    }
-
-    fn byte(&mut self, byte: u8) -> Option<()> {
-        self.skip_space()?;
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    /// Past white space, and the comments that this dialect has.
-    fn skip_space(&mut self) -> Option<()> {
-        loop {
-            self.at += blank(&self.text.as_bytes()[self.at..]);
-            let rest = &self.text[self.at..];
-            if !rest.starts_with('/') {
-                return Some(());
+    fn objects(&mut self, known: &'v Map, target: &'v Map) -> Option<()> {
+        self.walk.at += 1;
+        let mut is_first = true;
+        for change in known.changes(target, Value::same) {
+            let (Some(known), Some(target), false) = (change.old, change.new, change.moved) else { return None };
+            loop {
+                if !std::mem::take(&mut is_first) {
+                    self.walk.byte(b',')?;
+                }
+                self.walk.skip_space()?;
+                if self.walk.peek()? != b'"' {
+                    return None;
+                }
+                let is_it = self.walk.string(change.key)?;
+                self.walk.byte(b':')?;
+                if is_it {
+                    break;
+                }
+                self.walk.skip_value()?;
             }
-            let len = match rest.as_bytes().get(1)? {
-                _ if self.dialect == Dialect::Strict => return None,
-                b'/' => rest.find(['\n', '\r']).unwrap_or(rest.len()),
-                b'*' => rest[2..].find("*/")? + 4,
-                _ => return None,
-            };
-            self.at += len;
+            self.values(known, target)?;
         }
+        self.walk.leave()
+    }
+
+    fn arrays(&mut self, known: &'v List, target: &'v List) -> Option<()> {
+        self.walk.at += 1;
+        let mut pairs = known.iter().zip(target).enumerate();
+        let (changed, (known_one, target_one)) = pairs.find(|(_, (known, target))| !known.same(target))?;
+        // Of several elements that differ some may have moved.
+        if known.len() != target.len() || !pairs.all(|(_, (known, target))| known.same(target)) {
+            return None;
+        }
+        for _ in 0..changed {
+            self.walk.skip_value()?;
+            self.walk.byte(b',')?;
+        }
+        self.values(known_one, target_one)?;
+        self.walk.leave()
     }
 }
 
@@ -186,6 +202,9 @@ mod tests {
     use crate::document::flow::{self, Tree};
     use crate::document::json::{parse, replaced};
     use crate::document::{Format, edit};
+    use crate::op::Op;
+    use crate::path::Path;
+    use crate::state::State;
 
     fn value(text: &str) -> Value {
         crate::document::parse(&Format::Json, text.as_bytes()).expect("a test's own text")
@@ -259,15 +278,73 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_that_ends_the_plain_part_of_a_string_is_seen_at_every_place() {
-        for byte in 0..=u8::MAX {
-            for at in 0..20 {
-                let mut text = vec![b'x'; 20];
-                text[at] = byte;
-                let ends = byte < b' ' || byte == b'"' || byte == b'\\';
-                assert_eq!(plain(&text), if ends { at } else { 20 }, "{byte:#x} at {at}");
-            }
+    fn of_a_text_that_is_known_only_what_changed_is_looked_at() {
+        let text = "// {[\"\n{\"a]\\\"\": {\"x\": [1, \"}\\\\\"], /* \"] */ \"y\": -1e5,}, \"\\u0062\": {\"c\": [{}, true, null]}}";
+        let known = crate::document::parse(&Format::Jsonc, text.as_bytes()).expect("a test's own text");
+        let after = |ops: &[Op]| {
+            let mut state = State::new(known.clone());
+            state.apply(ops).expect("a test's own ops");
+            state.root().clone()
+        };
+        let set = |path: &str, value: &str| {
+            Op::set(path, crate::document::parse(&Format::Json, value.as_bytes()).expect("a scalar"))
+        };
+        for (ops, expected) in [
+            (&[][..], Some(&[][..])),
+            (&[set("b.c.2", "5")], Some(&["null is 5"])),
+            (&[set("b.c.2", "5"), set(r#""a]\"".y"#, "\"\"")], Some(&["-1e5 is \"\"", "null is 5"])),
+            (&[set("b.c.2", "5"), set("b.c.1", "5")], None),
+            (&[set("b.c.0", "5")], None),
+            (&[set("b.new", "5")], None),
+            (&[Op::remove("b")], None),
+        ] {
+            let target = after(ops);
+            let found = changed(text, Dialect::Comments, &known, &target);
+            let found = found.map(|found| {
+                found.iter().map(|one| format!("{} is {}", &text[one.at.clone()], one.target)).collect::<Vec<_>>()
+            });
+            assert_eq!(
+                found.as_deref(),
+                expected.map(|some| some.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>()).as_deref(),
+                "{target}"
+            );
         }
+        let target = after(&[set("b.c.2", "5")]);
+        for other in [
+            text.replace("null", "false"),
+            text.replace("\"c\"", "\"d\""),
+            text.replace("\"c\": [{}, true, null]", ""),
+            text.replace("\"c\": [{}, true, null]", "\"c\": 1"),
+            text.replace("true, null", "true"),
+            text[..text.len() - 1].to_owned(),
+            "[]".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(changed(&other, Dialect::Comments, &known, &target), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_copy_with_anything_else_changed_proves_nothing() {
+        let (old, target) = ("[\"ä\", 1, 2 ]", value("[\"ä\",1,12]"));
+        let differing = differing(old, Dialect::Strict, &target).expect("a scalar alone");
+        let proven = |new: &str| replaced_alone(old, new, Dialect::Strict, &differing);
+        assert!(proven("[\"ä\", 1, 12 ]"));
+        for wrong in [
+            "[\"ä\", 1, 2 ]",
+            "[\"ä\", 1, 123 ]",
+            "[\"ä\", 1, 12]",
+            "[\"ä\", 2, 12 ]",
+            "[\"ö\", 1, 12 ]",
+            "[\"ä\", 1, 12 ] ",
+            "[\"ä\", 1, \"12\" ]",
+            "[\"ä\", 1, ",
+            "[\"ä\", 1, 12",
+            "",
+        ] {
+            assert!(!proven(wrong), "{wrong}");
+        }
+        assert!(!replaced_alone(old, "[\"ä\", 1, 3 ]", Dialect::Strict, &[]));
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
@@ -292,10 +369,40 @@ mod tests {
                 prop_assert_eq!(found.is_empty(), old == new, "{} and {}", old, new);
                 let by_tree = flow::patch(&tree, None, Tree::ROOT, &new).expect("it can be patched");
                 let patched = |splices| edit::apply(&text, 0..text.len(), splices).expect("no two edits meet");
-                prop_assert_eq!(patched(found.into_iter().map(replaced).collect()), patched(by_tree));
+                prop_assert_eq!(patched(found.iter().map(replaced).collect()), patched(by_tree));
             } else {
                 prop_assert!(old != new, "{}", text);
             }
         }
+
+        #[test]
+        fn what_is_known_changes_no_answer(
+            old in any_value(), sets in vec((any::<proptest::sample::Index>(), any_value(), any::<bool>()), 0..3), is_wide: bool,
+        ) {
+            let text = if is_wide { format!("{old:#}") } else { old.to_string() };
+            let mut state = State::new(old.clone());
+            for (place, value, anew) in sets {
+                let mut paths = Vec::new();
+                collect(state.root(), Path::root(), &mut paths);
+                let path = paths[place.index(paths.len())].clone();
+                let remove = anew.then(|| Op::Remove { path: path.clone() });
+                // Not every op fits: then nothing is changed.
+                let _ = state.apply(&remove.into_iter().chain([Op::Set { path, value }]).collect::<Vec<_>>());
+            }
+            let new = state.root();
+            if let Some(found) = changed(&text, Dialect::Strict, &old, new) {
+                prop_assert_eq!(Some(found), differing(&text, Dialect::Strict, new), "{} and {}", old, new);
+            }
+        }
+    }
+
+    /// All places in a value.
+    fn collect(value: &Value, path: Path, into: &mut Vec<Path>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| collect(value, path.join(key), into)),
+            Value::Array(list) => list.iter().enumerate().for_each(|(at, value)| collect(value, path.join(at), into)),
+            _ => {}
+        }
+        into.push(path);
     }
 }

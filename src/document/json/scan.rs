@@ -214,3 +214,20 @@ pub(super) fn unescape(literal: &str) -> Cow<'_, str> {
 pub(super) fn cut(word: &str) -> &str {
     word.char_indices().nth(40).map_or(word, |(end, _)| &word[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_that_ends_the_plain_part_of_a_string_is_seen_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..20 {
+                let mut text = vec![b'x'; 20];
+                text[at] = byte;
+                let ends = byte < b' ' || byte == b'"' || byte == b'\\';
+                assert_eq!(plain(&text), if ends { at } else { 20 }, "{byte:#x} at {at}");
+            }
+        }
+    }
+}
