@@ -103,10 +103,10 @@ fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
 
 /// The state that a text of the config file stands for.
 pub(crate) fn state_of(log: &Log, version: &Version, text: &KnownText) -> Result<State, Error> {
-    let mut at = |revision| match log.shown(revision) {
+    let mut at = |revision| match log.last_shown() {
         _ if revision == version.revision() => Ok(version.state.clone()),
-        Some(state) => Ok(state),
-        None => state_at(log, revision),
+        Some((shown, state)) if shown == revision => Ok(state),
+        _ => state_at(log, revision),
     };
     match text.stands_for.state(&mut at) {
         Err(Error::NoSuchRevision { revision, oldest, newest }) => {

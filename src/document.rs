@@ -231,16 +231,13 @@ pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Un
     }
 }
 
-/// The same for a text that is known to stand for `known`: where the format allows it, only what differs is looked at.
-pub(crate) fn patch_known(
-    format: &Format,
-    text: &[u8],
-    known: Option<&Value>,
-    target: &Value,
-) -> Result<Vec<u8>, Unpatchable> {
+/// The same for a text that stands for `known`: where the format allows it, only what differs is looked at. Of a text that
+/// does not, what comes out is of no use.
+pub(crate) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Result<Vec<u8>, Unpatchable> {
     match (format, known) {
         #[cfg(feature = "json")]
-        (Format::Json | Format::Jsonc, Some(_)) => json::patch(format, text, known, target),
+        (Format::Json | Format::Jsonc, known) => json::patch(format, text, Some(known), target),
+        #[cfg(any(feature = "csv", feature = "toml", feature = "yaml"))]
         _ => patch(format, text, target),
     }
 }

@@ -398,10 +398,9 @@ impl Log {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
-    /// The state at a revision that the config file showed, if that is at hand.
-    pub(crate) fn shown(&self, revision: u64) -> Option<State> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.as_ref().filter(|(of, _)| *of == revision).map(|(_, state)| state.clone())
+    /// The revision that the config file showed last, as far as this process saw, and the state.
+    pub(crate) fn last_shown(&self) -> Option<(u64, State)> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells each time whether anybody has appended since now.

@@ -18,7 +18,7 @@ use crate::frame::FrameKind;
 use crate::limits::RECORD_MAX;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Entry, Log, Request, Want};
-use crate::note::{Note, TextHash, hash_text, hex};
+use crate::note::{self, Note, TextHash, hash_text, hex};
 use crate::op::{Base, Origin, OriginKind, Transaction};
 use crate::path::Path;
 use crate::planted::{Bug, planted};
@@ -26,7 +26,7 @@ use crate::recovery::{self, Look, perform};
 use crate::state::State;
 use crate::storage::{self, File, Kind, Lease, Open, Rename, Stat};
 use crate::value::Value;
-use crate::version::{How, KnownText, Showing, Version};
+use crate::version::{How, Showing, StandsFor, Version};
 
 pub(crate) mod chosen;
 mod exchange;
@@ -147,6 +147,12 @@ enum Outcome {
     Again,
 }
 
+/// The text that comes next, if the one that is there stands for a certain revision.
+struct Ahead {
+    from: u64,
+    new: Result<Vec<u8>, Unpatchable>,
+}
+
 /// The file as it was last seen to show a text of ours; a cheap look tells whether it is still so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shown {
@@ -239,12 +245,12 @@ impl Materialiser<'_> {
         // What others appended and noted since counts too: the file may show that already.
         let Some(version) = self.log.to_the_end()? else { return Ok(None) };
         let Seen::Text(old) = self.config.read_settled(Duration::ZERO)? else { return Ok(None) };
-        let old_hash = hash_text(&self.log.store, &old.bytes);
+        let (old_hash, ahead) = self.identify(&version, &old);
         let lags = version.known(&old_hash).is_some_and(|known| known.stands_for.revision() < version.revision());
         if !lags || version.showing.is_some() {
             return Ok(None);
         }
-        match self.show(&version, old, old_hash)? {
+        match self.show(&version, old, old_hash, ahead)? {
             Outcome::Done(shown) => Ok(Some((self.status_of(&version, shown)?, shown))),
             Outcome::Behind(_) | Outcome::Again => Ok(None),
         }
@@ -269,22 +275,34 @@ impl Materialiser<'_> {
             Seen::InUse => return Ok(Outcome::Behind(Behind::InUse)),
             Seen::Absent => return self.create(version),
         };
-        let old_hash = hash_text(&self.log.store, &old.bytes);
+        let (old_hash, ahead) = self.identify(version, &old);
         let Some(known) = version.known(&old_hash) else { return self.take_over(version, &old, old_hash) };
         *shows = Some(known.stands_for.revision());
         if known.stands_for.revision() >= version.revision() {
             return Ok(Outcome::Done(Shown { stat: old.stat, revision: known.stands_for.revision() }));
         }
-        self.show(version, old, old_hash)
+        self.show(version, old, old_hash, ahead)
+    }
+
+    /// The hash of what the file shows. Most likely that is what it showed last, so meanwhile the next text is made of it.
+    fn identify(&self, version: &Version, old: &Text) -> (TextHash, Option<Ahead>) {
+        note::hash_beside(&self.log.store, &old.bytes, || {
+            let (from, state) = self.log.last_shown()?;
+            let patch = || document::patch_known(&self.config.format, &old.bytes, state.root(), version.state.root());
+            (from < version.revision()).then(|| Ahead { from, new: patch() })
+        })
     }
 
     /// Put the text for a version in the place of one that stands for an older revision.
-    fn show(&self, version: &Version, old: Text, old_hash: TextHash) -> Result<Outcome, Error> {
-        let at_hand =
-            |known: &KnownText| known.stands_for.state(&mut |revision| self.log.shown(revision).ok_or(())).ok();
-        let known = version.known(&old_hash).and_then(at_hand);
-        let (known, target) = (known.as_ref().map(State::root), version.state.root());
-        let new = match document::patch_known(&self.config.format, &old.bytes, known, target) {
+    fn show(&self, version: &Version, old: Text, old_hash: TextHash, ahead: Option<Ahead>) -> Result<Outcome, Error> {
+        let patch = |text: &[u8]| document::patch(&self.config.format, text, version.state.root());
+        let shows = version.known(&old_hash).map(|known| &known.stands_for);
+        let new = match ahead {
+            Some(ahead) if shows == Some(&StandsFor::Revision(ahead.from)) => ahead.new,
+            _ => patch(&old.bytes),
+        };
+        debug_assert!(new.as_ref().map_or(true, |new| patch(new).as_ref() == Ok(new)), "it stands for the state");
+        let new = match new {
             Ok(new) => new,
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
         };

@@ -2,6 +2,7 @@
 //! for what it is, someone's edit.
 
 use std::hash::Hasher;
+use std::thread;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -12,33 +13,33 @@ use crate::op::codec::{self, Input, Output, Wire};
 /// editors and programs write by chance share it.
 pub(crate) type TextHash = [u8; 16];
 
+/// A text of at least so many bytes is worth a thread to hash it.
+const LARGE: usize = 256 * 1024;
+
 /// Hash a text for one store.
 pub(crate) fn hash_text(store: &[u8; 16], text: &[u8]) -> TextHash {
-    let mut hasher = TextHasher::new(store);
-    hasher.add(text);
-    hasher.end()
+    let mut hasher = SipHasher24::new_with_key(store);
+    hasher.write(text);
+    hasher.finish128().as_bytes()
+}
+
+/// The same while something else is done with it, if it is large.
+pub(crate) fn hash_beside<T>(store: &[u8; 16], text: &[u8], work: impl FnOnce() -> T) -> (TextHash, T) {
+    let hash = || hash_text(store, text);
+    if text.len() < LARGE {
+        return (hash(), work());
+    }
+    thread::scope(|scope| {
+        let hashing = thread::Builder::new().spawn_scoped(scope, hash);
+        let done = work();
+        // Where no thread is to be had, this one does it.
+        (hashing.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(hash), done)
+    })
 }
 
 /// As a hash is written in the name of a file.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Hashes a text that comes in pieces.
-pub(crate) struct TextHasher(SipHasher24);
-
-impl TextHasher {
-    pub(crate) fn new(store: &[u8; 16]) -> TextHasher {
-        TextHasher(SipHasher24::new_with_key(store))
-    }
-
-    pub(crate) fn add(&mut self, piece: &[u8]) {
-        self.0.write(piece);
-    }
-
-    pub(crate) fn end(self) -> TextHash {
-        self.0.finish128().as_bytes()
-    }
 }
 
 /// The content of a frame that is not an edit.

@@ -360,7 +360,7 @@ fn try_to_write(
     }
     let mut outgoing = Outgoing::new(&*file, has_company);
     let written = draft
-        .emit(&mut |bytes, at| outgoing.add(bytes, at, || ()))
+        .emit(&mut |bytes, at| outgoing.add(bytes, at))
         .and_then(|len| file.sync().map(|()| len))
         .map_err(Error::io("write", &path))
         .and_then(|len| {

@@ -313,8 +313,8 @@ impl<'a> Outgoing<'a> {
         Outgoing { file, has_company, begun: 0, ended: 0 }
     }
 
-    /// Write what comes next, a piece if it is not the last. `meanwhile` is done while that is on its way.
-    pub(crate) fn add(&mut self, bytes: &[u8], at: u64, meanwhile: impl FnOnce()) -> io::Result<()> {
+    /// Write what comes next, a piece if it is not the last.
+    pub(crate) fn add(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
         write_full(self.file, bytes, at)?;
         let end = at + bytes.len() as u64;
         let has_company = bytes.len() >= PIECE && (self.has_company)();
@@ -324,7 +324,6 @@ impl<'a> Outgoing<'a> {
             self.file.begin_write_out(self.begun, end - self.begun)?;
             self.begun = end;
         }
-        meanwhile();
         let most = if has_company { 0 } else { UNDER_WAY };
         if self.begun > self.ended + most {
             let arrived = self.begun - most;

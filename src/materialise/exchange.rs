@@ -3,7 +3,7 @@
 
 use super::in_place::write_over;
 use super::*;
-use crate::note::TextHasher;
+use crate::note::hash_beside;
 use crate::storage::Outgoing;
 
 impl Materialiser<'_> {
@@ -381,12 +381,16 @@ impl Materialiser<'_> {
 
     /// Gives the hash of the text, which costs little while the disk is at work.
     fn fill(&self, file: &dyn File, text: &[u8], like: Option<&dyn File>) -> Result<TextHash, Error> {
+        let (hash, written) = hash_beside(&self.log.store, text, || self.write_out(file, text, like));
+        written.map(|()| hash)
+    }
+
+    fn write_out(&self, file: &dyn File, text: &[u8], like: Option<&dyn File>) -> Result<(), Error> {
         let path = &self.config.path;
-        let mut hasher = TextHasher::new(&self.log.store);
         let mut company = self.log.company();
         let mut outgoing = Outgoing::new(file, &mut company);
         for (at, piece) in text.chunks(storage::PIECE).enumerate() {
-            let written = outgoing.add(piece, (at * storage::PIECE) as u64, || hasher.add(piece));
+            let written = outgoing.add(piece, (at * storage::PIECE) as u64);
             written.map_err(Error::io("write a new text for", path))?;
         }
         match like {
@@ -394,8 +398,7 @@ impl Materialiser<'_> {
             None => file.set_mode(self.log.storage.default_mode()),
         }
         .map_err(Error::io("give owner and permissions to a new text for", path))?;
-        file.sync().map_err(Error::io("sync a new text for", path))?;
-        Ok(hasher.end())
+        file.sync().map_err(Error::io("sync a new text for", path))
     }
 }
 

@@ -376,6 +376,20 @@ mod tests {
         }
 
         #[test]
+        fn a_text_that_is_another_one_than_known_is_gone_through_all_the_same(
+            text in "([{}\\[\\],:/*\" \n\\\\]|\"a\":|true|1|é){0,40}", a in any_value(), b in any_value(), with_comments: bool,
+        ) {
+            let dialect = if with_comments { Dialect::Comments } else { Dialect::Strict };
+            for text in [&text, &format!("{{\"a\":{text}"), &format!("[{text}")] {
+                let known = [("a", a.clone()), ("b", b.clone())].into_iter().collect();
+                let target = [("a", b.clone()), ("b", a.clone())].into_iter().collect();
+                let found = changed(text, dialect, &known, &target).unwrap_or_default();
+                prop_assert!(found.iter().all(|one| text.get(one.at.clone()).is_some()));
+                let _ = changed(text, dialect, &a, &b);
+            }
+        }
+
+        #[test]
         fn what_is_known_changes_no_answer(
             old in any_value(), sets in vec((any::<proptest::sample::Index>(), any_value(), any::<bool>()), 0..3), is_wide: bool,
         ) {

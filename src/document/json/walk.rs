@@ -4,6 +4,16 @@ use super::Dialect;
 use super::scan::{blank, plain, string_with_escapes};
 use crate::value::{Number, Value};
 
+/// The bytes that matter to one who looks for the end of a container.
+const LOOKED_AT: [bool; 256] = {
+    let (mut table, bytes, mut at) = ([false; 256], b"\"/{[}]", 0);
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 /// A place in a text. Every method goes past what it is named after, and gives `None` where it cannot.
 pub(super) struct Walk<'a> {
     pub(super) text: &'a str,
@@ -125,14 +135,16 @@ impl<'a> Walk<'a> {
     pub(super) fn leave(&mut self) -> Option<()> {
         let mut open = 1;
         while open > 0 {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            self.at += rest.iter().position(|byte| LOOKED_AT[usize::from(*byte)])?;
             match self.peek()? {
                 b'"' => self.skip_string()?,
                 b'/' => self.skip_space()?,
-                byte => {
-                    match byte {
-                        b'{' | b'[' => open += 1,
-                        b'}' | b']' => open -= 1,
-                        _ => {}
+                bracket => {
+                    if matches!(bracket, b'{' | b'[') {
+                        open += 1
+                    } else {
+                        open -= 1
                     }
                     self.at += 1;
                 }
