@@ -6,7 +6,8 @@
 //!
 //! A patch replaces the bytes of what differs and no others: comments, spacing, line ends, the way a
 //! number or a string is spelled and a missing final newline stay as the person left them. Nothing
-//! leaves [`patch`] unproven: the result is read again and compared with the value that was wanted.
+//! leaves [`patch`] unproven: the result is read again and compared with the value that was wanted, or, where
+//! it is a text that was just compared but for some scalars, those are, and the rest with that text.
 //!
 //! Pure: no I/O here. Which file a text came from is the caller's business, and so is its name in
 //! front of an [`Invalid`].
@@ -221,7 +222,7 @@ pub fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
 pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     match format {
         #[cfg(feature = "json")]
-        Format::Json | Format::Jsonc => json::patch(format, text, None, target),
+        Format::Json | Format::Jsonc => json::patch(format, text, target),
         #[cfg(feature = "csv")]
         Format::Csv(csv) => csv::patch(csv, text, target),
         #[cfg(feature = "toml")]
@@ -231,14 +232,15 @@ pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Un
     }
 }
 
-/// The same for a text that stands for `known`: where the format allows it, only what differs is looked at. Of a text that
-/// does not, what comes out is of no use.
-pub(crate) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Result<Vec<u8>, Unpatchable> {
-    match (format, known) {
+/// The same for a text that stands for `known`, by what differs from that alone. `None` where the format or the change does
+/// not allow it. Of a text that stands for something else, what comes out is of no use.
+#[cfg_attr(not(feature = "json"), expect(unused_variables, reason = "no other format does"))]
+pub(crate) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Option<Vec<u8>> {
+    match format {
         #[cfg(feature = "json")]
-        (Format::Json | Format::Jsonc, known) => json::patch(format, text, Some(known), target),
+        Format::Json | Format::Jsonc => json::patch_known(format, text, known, target),
         #[cfg(any(feature = "csv", feature = "toml", feature = "yaml"))]
-        _ => patch(format, text, target),
+        _ => None,
     }
 }
 

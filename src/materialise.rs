@@ -150,7 +150,7 @@ enum Outcome {
 /// The text that comes next, if the one that is there stands for a certain revision.
 struct Ahead {
     from: u64,
-    new: Result<Vec<u8>, Unpatchable>,
+    new: Vec<u8>,
 }
 
 /// The file as it was last seen to show a text of ours; a cheap look tells whether it is still so.
@@ -287,9 +287,9 @@ impl Materialiser<'_> {
     /// The hash of what the file shows. Most likely that is what it showed last, so meanwhile the next text is made of it.
     fn identify(&self, version: &Version, old: &Text) -> (TextHash, Option<Ahead>) {
         note::hash_beside(&self.log.store, &old.bytes, || {
-            let (from, state) = self.log.last_shown()?;
-            let patch = || document::patch_known(&self.config.format, &old.bytes, state.root(), version.state.root());
-            (from < version.revision()).then(|| Ahead { from, new: patch() })
+            let (from, state) = self.log.last_shown().filter(|(from, _)| *from < version.revision())?;
+            let new = document::patch_known(&self.config.format, &old.bytes, state.root(), version.state.root())?;
+            Some(Ahead { from, new })
         })
     }
 
@@ -297,12 +297,9 @@ impl Materialiser<'_> {
     fn show(&self, version: &Version, old: Text, old_hash: TextHash, ahead: Option<Ahead>) -> Result<Outcome, Error> {
         let patch = |text: &[u8]| document::patch(&self.config.format, text, version.state.root());
         let shows = version.known(&old_hash).map(|known| &known.stands_for);
-        let new = match ahead {
-            Some(ahead) if shows == Some(&StandsFor::Revision(ahead.from)) => ahead.new,
-            _ => patch(&old.bytes),
-        };
-        debug_assert!(new.as_ref().map_or(true, |new| patch(new).as_ref() == Ok(new)), "it stands for the state");
-        let new = match new {
+        let ahead = ahead.filter(|ahead| shows == Some(&StandsFor::Revision(ahead.from))).map(|ahead| ahead.new);
+        debug_assert!(ahead.as_ref().is_none_or(|new| patch(new).as_ref() == Ok(new)), "it stands for the state");
+        let new = match ahead.map_or_else(|| patch(&old.bytes), Ok) {
             Ok(new) => new,
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
         };

@@ -91,23 +91,15 @@ pub(super) fn parse(format: &Format, text: &[u8]) -> Result<Value, Invalid> {
     Ok(parse::parse(body, Dialect::of(format))?.value(Tree::ROOT))
 }
 
-/// `known`: what the text stands for, if that is at hand. Should it stand for something else, what comes out is of no use.
-pub(super) fn patch(
-    format: &Format,
-    text: &[u8],
-    known: Option<&Value>,
-    target: &Value,
-) -> Result<Vec<u8>, Unpatchable> {
+pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Unpatchable> {
     let (bom, body) = decode(text, IF_EMPTY)?;
     let dialect = Dialect::of(format);
-    let changed = known.and_then(|known| agree::changed(body, dialect, known, target));
-    if let Some(differing) = changed.or_else(|| agree::differing(body, dialect, target)) {
-        let splices = differing.iter().map(replaced).collect();
-        let patched = edit::apply(body, 0..body.len(), splices)?;
+    if let Some(differing) = agree::differing(body, dialect, target) {
+        let patched = replace(body, &differing)?;
         return seal(bom, patched, |patched| {
             let is_proven = agree::replaced_alone(body, patched, dialect, &differing);
             debug_assert!(
-                !is_proven || known.is_some() || stands_for(patched, dialect, target) == Ok(true),
+                !is_proven || stands_for(patched, dialect, target) == Ok(true),
                 "read as a whole, it says the same"
             );
             Ok(is_proven || stands_for(patched, dialect, target)?)
@@ -118,6 +110,19 @@ pub(super) fn patch(
     let splices = flow::patch(&tree, None, Tree::ROOT, target)?;
     let patched = edit::apply(body, 0..body.len(), splices)?;
     seal(bom, patched, |patched| stands_for(patched, dialect, target))
+}
+
+/// Replaces scalars alone; `None` where that is not enough.
+pub(super) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Option<Vec<u8>> {
+    let (bom, body) = decode(text, IF_EMPTY).ok()?;
+    let dialect = Dialect::of(format);
+    let differing = agree::changed(body, dialect, known, target)?;
+    let patched = replace(body, &differing).ok()?;
+    seal(bom, patched, |patched| Ok(agree::replaced_alone(body, patched, dialect, &differing))).ok()
+}
+
+fn replace(text: &str, differing: &[Differing<'_>]) -> Result<String, Unpatchable> {
+    edit::apply(text, 0..text.len(), differing.iter().map(replaced).collect())
 }
 
 fn replaced(Differing { at, target }: &Differing<'_>) -> Splice {
