@@ -369,7 +369,7 @@ impl FromIterator<Value> for Value {
 }
 
 /// An object.
-impl<K: Into<Arc<str>>, V: Into<Value>> FromIterator<(K, V)> for Value {
+impl<K: AsRef<str> + Into<Arc<str>>, V: Into<Value>> FromIterator<(K, V)> for Value {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Value {
         Value::Object(entries.into_iter().map(|(key, value)| (key, value.into())).collect())
     }

@@ -16,6 +16,7 @@ use std::{
 use super::tree::{self, At, By, Item, Tree};
 
 mod changes;
+mod keys;
 #[cfg(test)]
 mod tests;
 pub use changes::Change;
@@ -162,6 +163,7 @@ impl<V> OrderedMap<V> {
 
     /// Looks the key up in the index.
     fn entry_hashed(&self, key: &str, hash: u64) -> Option<&Entry<V>> {
+        self.order.approach(); // Where to go in it is known only once the slot is found.
         let mut slot = self.slot(hash, 0)?;
         loop {
             let entry = self.order.get(By::key(slot.label))?;
@@ -201,22 +203,20 @@ impl<V: Clone> OrderedMap<V> {
 
     /// Sets the value of a key and gives back the old one. A key that was there keeps its place, a new
     /// one goes last.
-    pub fn insert(&mut self, key: impl Into<Arc<str>>, value: V) -> Option<V> {
-        let key = key.into();
-        match self.replace(&key, value) {
+    pub fn insert(&mut self, key: impl AsRef<str> + Into<Arc<str>>, value: V) -> Option<V> {
+        match self.replace(key.as_ref(), value) {
             Ok(old) => Some(old),
             Err(value) => {
-                self.append(key, value);
+                self.append(keys::kept(key), value);
                 None
             }
         }
     }
 
     /// Puts the value of a key that is not there last.
-    pub(crate) fn push(&mut self, key: impl Into<Arc<str>>, value: V) {
-        let key = key.into();
-        debug_assert!(!self.contains(&key));
-        self.append(key, value);
+    pub(crate) fn push(&mut self, key: impl AsRef<str> + Into<Arc<str>>, value: V) {
+        debug_assert!(!self.contains(key.as_ref()));
+        self.append(keys::kept(key), value);
     }
 
     /// Changes the value of a key that is there, or gives the new one back.
@@ -252,11 +252,11 @@ impl<V: Clone> OrderedMap<V> {
 
     /// Sets the value of a key, puts it before the key `before`, or last if that is not there, and gives
     /// back the old value.
-    pub fn insert_before(&mut self, key: impl Into<Arc<str>>, value: V, before: &str) -> Option<V> {
-        let key = key.into();
-        if &*key == before {
+    pub fn insert_before(&mut self, key: impl AsRef<str> + Into<Arc<str>>, value: V, before: &str) -> Option<V> {
+        if key.as_ref() == before {
             return self.insert(key, value);
         }
+        let key = keys::kept(key);
         let old = self.remove(&key);
         match self.label_before(before) {
             Some(label) => self.add(Entry { label, key, value }),
@@ -413,14 +413,14 @@ impl<V: fmt::Debug> fmt::Debug for OrderedMap<V> {
 
 /// Of a key that comes twice, the first place and the last value are kept. Cheaper than inserting one by
 /// one, and packs the entries tighter.
-impl<K: Into<Arc<str>>, V: Clone> FromIterator<(K, V)> for OrderedMap<V> {
+impl<K: AsRef<str> + Into<Arc<str>>, V: Clone> FromIterator<(K, V)> for OrderedMap<V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let entries: Vec<(Arc<str>, V)> = entries.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        let entries: Vec<(K, V)> = entries.into_iter().collect();
         let labels = || (0..).map(|i: u64| START + STEP * i);
         if entries.len() > SMALL {
-            let slots = indexed(entries.iter().map(|(key, _)| &**key).zip(labels()));
+            let slots = indexed(entries.iter().map(|(key, _)| key.as_ref()).zip(labels()));
             if slots.windows(2).all(|pair| pair[0].hash != pair[1].hash) {
-                let entry = |((key, value), label)| Entry { label, key, value };
+                let entry = |((key, value), label)| Entry { label, key: keys::kept(key), value };
                 return OrderedMap {
                     order: entries.into_iter().zip(labels()).map(entry).collect(),
                     index: slots.into_iter().collect(),
@@ -433,7 +433,7 @@ impl<K: Into<Arc<str>>, V: Clone> FromIterator<(K, V)> for OrderedMap<V> {
     }
 }
 
-impl<K: Into<Arc<str>>, V: Clone> Extend<(K, V)> for OrderedMap<V> {
+impl<K: AsRef<str> + Into<Arc<str>>, V: Clone> Extend<(K, V)> for OrderedMap<V> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         entries.into_iter().for_each(|(key, value)| drop(self.insert(key, value)));
     }

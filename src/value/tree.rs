@@ -8,7 +8,7 @@
 //! All leaves are at the same depth. No node is empty; a node may be less than half full, because
 //! removing merges neighbours where they fit into one and otherwise leaves them be.
 
-use std::{mem, sync::Arc};
+use std::{hint::black_box, mem, sync::Arc};
 
 mod walk;
 pub(super) use walk::{Iter, Piece, Walk};
@@ -26,6 +26,12 @@ pub(super) trait Item {
 
 /// The most children of one branch.
 const BRANCH: usize = if cfg!(test) { 4 } else { 32 };
+
+/// As many children may be asked for ahead of a search; of more, only one would be of use.
+const NEAR: usize = 4;
+
+/// So many entries are looked at one by one before the rest is halved.
+const STEPS: usize = 8;
 
 pub(super) trait Key: Ord + Copy {
     /// Where about the key lies among all that there could be: rises as keys do.
@@ -112,34 +118,38 @@ impl<K: Key> By<K> {
 
     /// How many of `entries` are `below` the key, which are the first of them.
     fn count_below<X>(self, entries: &[X], below: impl Fn(&X) -> bool) -> usize {
-        let share = self.key.point().saturating_sub(self.low) as f64 / (self.high - self.low).max(1) as f64;
-        let mut at = ((share * entries.len() as f64) as usize).min(entries.len() - 1);
-        let (mut from, mut to) = (0, entries.len());
-        let mut reach = 1;
+        let len = entries.len();
+        let mut at = self.guess(len);
+        let mut steps = 0;
         if below(&entries[at]) {
-            from = at + 1;
-            while from + reach <= to {
-                at = from + reach - 1;
-                if !below(&entries[at]) {
-                    to = at;
-                    break;
+            at += 1;
+            while at < len && below(&entries[at]) {
+                at += 1;
+                steps += 1;
+                if steps == STEPS {
+                    return at + entries[at..].partition_point(below);
                 }
-                from = at + 1;
-                reach *= 2;
             }
         } else {
-            to = at;
-            while from + reach <= to {
-                at = to - reach;
-                if below(&entries[at]) {
-                    from = at + 1;
-                    break;
+            while at > 0 && !below(&entries[at - 1]) {
+                at -= 1;
+                steps += 1;
+                if steps == STEPS {
+                    return entries[..at].partition_point(below);
                 }
-                to = at;
-                reach *= 2;
             }
         }
-        from + entries[from..to].partition_point(below)
+        at
+    }
+
+    /// Where the key should be among so many.
+    fn guess(self, len: usize) -> usize {
+        let (offset, width) = (self.key.point().saturating_sub(self.low), self.high - self.low);
+        if width == u64::MAX {
+            return ((u128::from(offset) * len as u128) >> 64) as usize;
+        }
+        let share = offset as f64 / width.max(1) as f64;
+        ((share * len as f64) as usize).min(len - 1)
     }
 }
 
@@ -187,6 +197,18 @@ impl<T: Item> Tree<T> {
             match &**node {
                 Node::Leaf(items) => return items.get(seek.slot(items)),
                 Node::Branch(children) => node = &children[seek.descend(children)].node,
+            }
+        }
+    }
+
+    /// Has the memory on the way to the leaves come while something else is done. It may be far away, and most of a
+    /// search is waiting for it, node by node.
+    pub fn approach(&self) {
+        if let Some(Node::Branch(children)) = self.root.as_deref()
+            && children.len() <= NEAR
+        {
+            for child in children {
+                black_box(child.node.width());
             }
         }
     }

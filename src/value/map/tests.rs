@@ -334,3 +334,27 @@ fn what_another_map_shares_is_not_to_be_had_in_place() {
         assert!(map.sole_mut(&key).is_some());
     }
 }
+
+/// Not that two are equal, but that they are one in memory.
+fn shares_key(a: &OrderedMap<u8>, b: &OrderedMap<u8>, key: &str) -> bool {
+    let of = |map: &OrderedMap<u8>| map.entries().find(|(k, _)| ***k == *key).map(|(k, _)| Arc::clone(k));
+    matches!((of(a), of(b)), (Some(a), Some(b)) if Arc::ptr_eq(&a, &b))
+}
+
+#[test]
+fn a_key_of_many_objects_lies_in_memory_once() {
+    let read: OrderedMap<u8> = [("size".to_owned(), 1), ("name".to_owned(), 2)].into_iter().collect();
+    let mut made = OrderedMap::new();
+    made.insert("name", 3);
+    assert!(shares_key(&read, &made, "name"));
+    let many: OrderedMap<u8> = (0..=SMALL as u8).map(|n| (format!("key{n}"), n)).collect();
+    let last = format!("key{SMALL}");
+    made.insert_before(last.as_str(), 4, "name");
+    assert!(shares_key(&many, &made, &last));
+
+    let long = "x".repeat(65);
+    let [mut one, mut other] = [OrderedMap::new(), OrderedMap::new()];
+    one.insert(long.as_str(), 1);
+    other.insert(long.as_str(), 2);
+    assert!(!shares_key(&one, &other, &long), "long keys are not remembered");
+}
