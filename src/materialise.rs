@@ -477,7 +477,9 @@ impl Materialiser<'_> {
             Ok(_) => {
                 // A link or the like was in the file's place: it goes back there.
                 let ours = self.config.read()?.map(|text| text.bytes).unwrap_or_default();
-                self.put_back(version, &path, &ours, None)?;
+                if self.put_back(version, &path, &ours, None)?.is_none() {
+                    return Ok(Some(Behind::InUse));
+                }
                 None
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

@@ -54,7 +54,7 @@ impl Materialiser<'_> {
         if !planted(Bug::ExchangeUnchecked) && (wanted || !self.is_what_was_read(&path, &old, &set_by_people)?) {
             // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
             let back = match planted(Bug::SaveNotPutBack) {
-                true => Restored { only: None },
+                true => Some(Restored { only: None }),
                 false => self.put_back(&*self.log.published()?, &path, new, Some(&side))?,
             };
             // Whoever waited opens what lies in its place again.
@@ -62,7 +62,7 @@ impl Materialiser<'_> {
             if let Err(error) = self.hand_over(&side, &path, new) {
                 tracing::debug!(path = %path.display(), %error, "who asked for the file in the moment of a save misses that save");
             }
-            self.settle_without(side, Some(back))?;
+            self.settle_without(side, back)?;
             return Ok(Outcome::Again);
         }
         let _ = side.file.end_lease(Lease::Write);
@@ -100,36 +100,40 @@ impl Materialiser<'_> {
     }
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
-    /// out, it is the newest and goes in again; of the one before it the values are taken over. `held`: see
-    /// [`read_beside`](Self::read_beside).
+    /// out, it is the newest and goes in again; of the one before it the values are taken over. `None`: someone has what came
+    /// out open to write into it, and what that comes to is not known yet. `held`: see [`read_beside`](Self::read_beside).
     pub(super) fn put_back(
         &self,
         version: &Version,
         path: &std::path::Path,
         ours: &[u8],
         held: Option<&Beside>,
-    ) -> Result<Restored, Error> {
+    ) -> Result<Option<Restored>, Error> {
         let to = &self.config.path;
         let is_ours = |side: &Beside| Ok::<_, Error>(self.config.stat()?.is_none_or(|now| now.same_file(&side.stat)));
         if !held.map_or(Ok(true), is_ours)? {
             // A newer save is there already: nobody is to see the older one again.
             self.take_older(version, path, &self.read_beside(path, held)?)?;
-            return Ok(Restored { only: None });
+            return Ok(Some(Restored { only: None }));
         }
         let mut placed = ours.to_vec();
         loop {
             let inserting = self.read_beside(path, held)?;
             self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
-            let out = self.read_beside(path, held)?;
             let parent = self.config.parent();
             storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
+            // Who opened it while it was the config file is about to save into it.
+            if !self.is_held(path, held)? && !self.is_let_go(path)? {
+                return Ok(None);
+            }
+            let out = self.read_beside(path, held)?;
             if out == placed {
                 // What lies beside is ours, or the older of two saves.
                 let is_only = placed == ours;
                 if !is_only {
                     self.take_older(version, path, &placed)?;
                 }
-                return Ok(Restored { only: is_only.then(|| hash_text(&self.log.store, &inserting)) });
+                return Ok(Some(Restored { only: is_only.then(|| hash_text(&self.log.store, &inserting)) }));
             }
             placed = inserting;
         }
@@ -145,17 +149,20 @@ impl Materialiser<'_> {
         if bases.is_empty() || is_lost(&bases, &theirs, is_blank(bytes)) {
             return Ok(());
         }
-        let (at, theirs) = reconcile::began_with(&bases, &theirs);
+        let (at, likeliest) = reconcile::began_with(&bases, &theirs);
         // Whoever is killed before the log says that the exchange is over does this once more.
         let side = path.file_name().unwrap_or_default().to_string_lossy();
         let key = format!("{side} {}", hex(&hash_text(&self.log.store, bytes)));
         let time = self.log.storage.clock_micros();
         // Its author did not see what came after: where that is in the way, it stays, and so it does where an older value
-        // would be put back.
-        let undone = self.undone(&bases[at], &theirs)?;
+        // would be put back. With which text the author began nobody knows: what is in the way of any of them counts.
+        let undone = self.undone(&bases[at], &likeliest)?;
         let entry = |now: &Version| {
-            let mut done = reconcile::reconcile(&bases[at], &now.state, &theirs);
-            let kept: Vec<&Path> = done.conflicts.iter().map(|conflict| &conflict.path).chain(&undone).collect();
+            let mut done = reconcile::reconcile(&bases[at], &now.state, &likeliest);
+            let of_each =
+                bases.iter().zip(&theirs).map(|(base, theirs)| reconcile::reconcile(base, &now.state, theirs));
+            let in_the_way: Vec<Path> = of_each.flat_map(|done| done.conflicts).map(|conflict| conflict.path).collect();
+            let kept: Vec<&Path> = in_the_way.iter().chain(&undone).collect();
             let overrules = |path: &Path| kept.iter().any(|kept| path.starts_with(kept) || kept.starts_with(path));
             done.ops.retain(|op| !op.path().is_some_and(overrules));
             if done.ops.is_empty() || now.keys.contains(&key) {
@@ -195,15 +202,22 @@ impl Materialiser<'_> {
     /// The bytes of a file that came out of an exchange; of what is no regular file there are none. What we hold with a lease
     /// is opened by nobody, ourselves included.
     pub(super) fn read_beside(&self, path: &std::path::Path, held: Option<&Beside>) -> Result<Vec<u8>, Error> {
-        let stat = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
-        if let Some(side) = held.filter(|side| stat.same_file(&side.stat)) {
+        if let Some(side) = held
+            && self.is_held(path, held)?
+        {
             return storage::read_all(&*side.file).map_err(Error::io("read", path));
         }
+        let stat = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
         if stat.kind != Kind::File {
             return Ok(Vec::new());
         }
         let file = self.log.storage.open(path, Open::Read).map_err(Error::io("open", path))?;
         storage::read_all(&*file).map_err(Error::io("read", path))
+    }
+
+    fn is_held(&self, path: &std::path::Path, held: Option<&Beside>) -> Result<bool, Error> {
+        let Some(side) = held else { return Ok(false) };
+        Ok(self.log.storage.stat(path).map_err(Error::io("look at", path))?.same_file(&side.stat))
     }
 
     pub(super) fn keep_save(&self, bytes: &[u8]) -> Result<(), Error> {
@@ -304,7 +318,10 @@ impl Materialiser<'_> {
             // A person's text came out, and ours is in its place.
             Some(_) if planted(Bug::SaveNotPutBack) => None,
             Some(_) if !self.is_let_go(&self.config.path)? => return Ok(None),
-            Some(placed) => Some(self.put_back(version, path, &placed, None)?),
+            Some(placed) => match self.put_back(version, path, &placed, None)? {
+                None => return Ok(None),
+                back => back,
+            },
             // Two saves fell into one window: the newer one stays.
             None => self.take_older(version, path, &bytes).map(|()| None)?,
         };

@@ -11,6 +11,7 @@ mod damage;
 #[allow(dead_code, reason = "each test binary uses its own part")]
 #[path = "../support/dice.rs"]
 mod dice;
+mod displaced;
 mod editors;
 mod failing_calls;
 mod given_up;
