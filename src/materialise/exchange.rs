@@ -16,7 +16,7 @@ impl Materialiser<'_> {
     ) -> Result<Outcome, Error> {
         // Before they are copied: what is set later is seen to be another.
         let set_by_people = file::set_by_people(&*old.file).map_err(Error::io("look at", &self.config.path))?;
-        let side = match self.write_beside(new, Some(&*old.file)) {
+        let mut side = match self.write_beside(new, Some(&*old.file)) {
             // A directory that is not ours, or a file whose owner or attributes we may not give to another.
             Err(Error::Io { source, .. }) if is_forbidden(&source) => return self.rewrite(version, old, new),
             side => side?,
@@ -39,7 +39,7 @@ impl Materialiser<'_> {
             return Ok(Outcome::Again);
         }
         // Whoever asks for the new text waits until it is certain that it stays in its place.
-        let _ = side.file.try_lease(Lease::Write);
+        side.is_leased = matches!(side.file.try_lease(Lease::Write), Ok(true));
         if let Err(error) = self.log.storage.rename(&path, &self.config.path, Rename::Exchange) {
             let _ = old.file.end_lease(Lease::Read);
             self.settle_without(side, None)?;
@@ -122,9 +122,15 @@ impl Materialiser<'_> {
             self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
             let parent = self.config.parent();
             storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
-            // Who opened it while it was the config file is about to save into it.
-            if !self.is_held(path, held)? && !self.is_let_go(path)? {
-                return Ok(None);
+            // Who opened it while it was the config file, or asked for it, is about to save into it.
+            match self.held_at(path, held)? {
+                // That save will be the newer one: it is waited for in its place.
+                Some(side) if side.is_awaited() => {
+                    self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
+                    return Ok(None);
+                }
+                None if !self.is_let_go(path)? => return Ok(None),
+                _ => {}
             }
             let out = self.read_beside(path, held)?;
             if out == placed {
@@ -202,9 +208,7 @@ impl Materialiser<'_> {
     /// The bytes of a file that came out of an exchange; of what is no regular file there are none. What we hold with a lease
     /// is opened by nobody, ourselves included.
     pub(super) fn read_beside(&self, path: &std::path::Path, held: Option<&Beside>) -> Result<Vec<u8>, Error> {
-        if let Some(side) = held
-            && self.is_held(path, held)?
-        {
+        if let Some(side) = self.held_at(path, held)? {
             return storage::read_all(&*side.file).map_err(Error::io("read", path));
         }
         let stat = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
@@ -215,9 +219,11 @@ impl Materialiser<'_> {
         storage::read_all(&*file).map_err(Error::io("read", path))
     }
 
-    fn is_held(&self, path: &std::path::Path, held: Option<&Beside>) -> Result<bool, Error> {
-        let Some(side) = held else { return Ok(false) };
-        Ok(self.log.storage.stat(path).map_err(Error::io("look at", path))?.same_file(&side.stat))
+    /// What we hold, if it is what is at this path.
+    fn held_at<'b>(&self, path: &std::path::Path, held: Option<&'b Beside>) -> Result<Option<&'b Beside>, Error> {
+        let Some(side) = held else { return Ok(None) };
+        let found = self.log.storage.stat(path).map_err(Error::io("look at", path))?;
+        Ok(held.filter(|_| found.same_file(&side.stat)))
     }
 
     pub(super) fn keep_save(&self, bytes: &[u8]) -> Result<(), Error> {
@@ -458,12 +464,19 @@ pub(super) struct Beside {
     pub hash: TextHash,
     pub file: Box<dyn File>,
     stat: Stat,
+    /// Whoever asks for it waits.
+    is_leased: bool,
 }
 
 impl Beside {
     fn new(name: String, hash: TextHash, file: Box<dyn File>, path: &std::path::Path) -> Result<Beside, Error> {
         let stat = file.stat().map_err(Error::io("look at", path))?;
-        Ok(Beside { name, hash, file, stat })
+        Ok(Beside { name, hash, file, stat, is_leased: false })
+    }
+
+    /// Whether somebody waits for our lease to write into it.
+    fn is_awaited(&self) -> bool {
+        self.is_leased && matches!(self.file.left_of_lease(), Ok(None))
     }
 }
 

@@ -39,6 +39,10 @@ const FIRST: &str = r#"{
 
 type Values = BTreeMap<&'static str, Option<u64>>;
 
+fn is_whole(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
 fn values_in(text: &str) -> Values {
     let all: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
     let pointer = |key: &str| format!("/{}", key.replace('.', "/").replace("[0]", "/0"));
@@ -179,7 +183,7 @@ impl World {
 
     fn text(&mut self) -> String {
         let text = String::from_utf8(self.disk.read(FILE).unwrap()).unwrap();
-        if self.texts.last() != Some(&text) {
+        if self.texts.last() != Some(&text) && is_whole(&text) {
             self.texts.push(text.clone());
         }
         text
@@ -314,7 +318,7 @@ impl World {
             }
             let Ok(from) = person.read_file(FILE) else { return };
             let from = String::from_utf8(from).unwrap();
-            if serde_json::from_str::<serde_json::Value>(&from).is_err() {
+            if !is_whole(&from) {
                 return;
             }
             let mut values = values_in(&from);
@@ -333,6 +337,9 @@ impl World {
 
     fn save(&mut self) {
         let from = self.text();
+        if !is_whole(&from) {
+            return; // One who was killed while writing it over left half of it.
+        }
         let now = values_in(&from);
         let mut values = now.clone();
         // Which text the file showed last may be lost in a power cut: who puts back what a program has set is not known then.
@@ -355,7 +362,8 @@ impl World {
             }
             3 => {
                 let key = self.draw.of(&KEYS);
-                values.insert(key, None);
+                let was_gone = self.texts.iter().any(|text| values_in(text)[key].is_none());
+                values.insert(key, if self.cuts && was_gone { Some(self.fresh()) } else { None });
             }
             4 | 5 => {
                 let back = if kind == 4 { self.texts.len().saturating_sub(2) } else { older };
