@@ -163,8 +163,7 @@ impl<V> OrderedMap<V> {
 
     /// Looks the key up in the index.
     fn entry_hashed(&self, key: &str, hash: u64) -> Option<&Entry<V>> {
-        self.order.approach(); // Where to go in it is known only once the slot is found.
-        let mut slot = self.slot(hash, 0)?;
+        let mut slot = self.first_slot(hash)?;
         loop {
             let entry = self.order.get(By::key(slot.label))?;
             if &*entry.key == key {
@@ -181,11 +180,17 @@ impl<V> OrderedMap<V> {
             let label = self.entry(key)?.label;
             self.order.sole_mut(By::key(label))?
         } else {
-            let label = self.slot(hash(key), 0)?.label;
+            let label = self.first_slot(hash(key))?.label;
             self.order.sole_mut(By::key(label))?
         };
         // Keys of one hash are for `get_mut` to tell apart.
         (&*entry.key == key).then_some(&mut entry.value)
+    }
+
+    /// The first slot with this hash, found by somebody who goes on to its entry.
+    fn first_slot(&self, hash: u64) -> Option<&Slot> {
+        self.order.approach(); // Where in it the entry is, only the slot tells.
+        self.slot(hash, 0)
     }
 
     /// The first slot with this hash whose label is at least `label`.
@@ -222,7 +227,7 @@ impl<V: Clone> OrderedMap<V> {
     /// Changes the value of a key that is there, or gives the new one back.
     fn replace(&mut self, key: &str, value: V) -> Result<V, V> {
         if !self.index.is_empty() {
-            let Some(&Slot { label, .. }) = self.slot(hash(key), 0) else { return Err(value) };
+            let Some(&Slot { label, .. }) = self.first_slot(hash(key)) else { return Err(value) };
             // All but certainly the one: to try it as what is to be changed saves a search.
             if let Some(entry) = self.order.get_mut(By::key(label))
                 && &*entry.key == key
