@@ -67,6 +67,9 @@ impl Kind {
         let mark = mark.trim_end_matches(|c| !char::is_alphabetic(c) && c != '"');
         let at = text.lines().position(|line| line.trim_start().starts_with(mark.trim_start()))?;
         let rest = text.strip_prefix(self.head())?;
+        if self.tail() != "" && text.matches(self.tail()).count() != 1 {
+            return None; // One who was killed while writing it over left half of it: nobody saves that.
+        }
         let heads = self.head().lines().count();
         let mut saved = self.head().to_owned() + &self.line(&format!("hand{save}"), save);
         for (nth, line) in rest.split_inclusive('\n').enumerate() {
