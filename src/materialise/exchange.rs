@@ -101,7 +101,8 @@ impl Materialiser<'_> {
 
     /// Exchange a person's text at `path` back into the config file, where `ours` is now. Should yet another save come
     /// out, it is the newest and goes in again; of the one before it the values are taken over. `None`: someone has what came
-    /// out open to write into it, and what that comes to is not known yet. `held`: see [`read_beside`](Self::read_beside).
+    /// out open to write into it, or waits for that, and what it comes to is not known yet. `held`: see
+    /// [`read_beside`](Self::read_beside).
     pub(super) fn put_back(
         &self,
         version: &Version,
@@ -116,17 +117,18 @@ impl Materialiser<'_> {
             self.take_older(version, path, &self.read_beside(path, held)?)?;
             return Ok(Some(Restored { only: None }));
         }
+        let exchange = || self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to));
         let mut placed = ours.to_vec();
         loop {
             let inserting = self.read_beside(path, held)?;
-            self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
+            exchange()?;
             let parent = self.config.parent();
             storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
             // Who opened it while it was the config file, or asked for it, is about to save into it.
             match self.held_at(path, held)? {
                 // That save will be the newer one: it is waited for in its place.
                 Some(side) if side.is_awaited() => {
-                    self.log.storage.rename(path, to, Rename::Exchange).map_err(Error::io("put back", to))?;
+                    exchange()?;
                     return Ok(None);
                 }
                 None if !self.is_let_go(path)? => return Ok(None),
@@ -164,18 +166,19 @@ impl Materialiser<'_> {
         // would be put back. With which text the author began nobody knows: what is in the way of any of them counts.
         let undone = self.undone(&bases[at], &likeliest)?;
         let entry = |now: &Version| {
-            let mut done = reconcile::reconcile(&bases[at], &now.state, &likeliest);
             let of_each =
                 bases.iter().zip(&theirs).map(|(base, theirs)| reconcile::reconcile(base, &now.state, theirs));
-            let in_the_way: Vec<Path> = of_each.flat_map(|done| done.conflicts).map(|conflict| conflict.path).collect();
-            let kept: Vec<&Path> = in_the_way.iter().chain(&undone).collect();
+            let mut of_each: Vec<_> = of_each.collect();
+            let mut ops = std::mem::take(&mut of_each[at].ops);
+            let conflicts = of_each.iter().flat_map(|done| &done.conflicts);
+            let kept: Vec<&Path> = conflicts.map(|conflict| &conflict.path).chain(&undone).collect();
             let overrules = |path: &Path| kept.iter().any(|kept| path.starts_with(kept) || kept.starts_with(path));
-            done.ops.retain(|op| !op.path().is_some_and(overrules));
-            if done.ops.is_empty() || now.keys.contains(&key) {
+            ops.retain(|op| !op.path().is_some_and(overrules));
+            if ops.is_empty() || now.keys.contains(&key) {
                 return Ok(None);
             }
             let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
-            Ok(Some(Entry::Edit(Transaction { time, origin, key: Some(key.clone()), base: None, ops: done.ops })))
+            Ok(Some(Entry::Edit(Transaction { time, origin, key: Some(key.clone()), base: None, ops })))
         };
         let mut requests = [Request::new(Want::Computed(Box::new(entry)))];
         self.log.append(&mut requests);

@@ -1,4 +1,4 @@
-//! A save that came out of an exchange whose program was killed before it could put it back.
+//! A save that came out of an exchange and goes back, by the program itself or, after a kill, by another one.
 
 use std::sync::{Arc, Mutex};
 
@@ -155,22 +155,21 @@ fn asked_for_behind_a_save(at: u64, later: u64) -> bool {
     was_there
 }
 
+/// Tries each call that there is, and each time between opening and writing.
+fn at_every_call(case: fn(u64, u64) -> bool) -> usize {
+    LATER.iter().map(|later| (1..).take_while(|at| case(*at, *later)).count()).sum()
+}
+
 #[test]
 fn a_save_into_the_text_that_has_to_go_while_another_is_put_back_is_not_lost() {
-    let mut cases = 0;
-    for later in LATER {
-        cases += (1..).take_while(|at| opened_while_a_save_is_put_back(*at, later)).count();
-    }
+    let cases = at_every_call(opened_while_a_save_is_put_back);
     println!("{cases} saves into a text while another one was put back");
     assert!(cases > 500);
 }
 
 #[test]
 fn of_two_saves_in_one_exchange_the_one_that_waited_for_the_new_text_is_the_newer() {
-    let mut cases = 0;
-    for later in LATER {
-        cases += (1..).take_while(|at| asked_for_behind_a_save(*at, later)).count();
-    }
+    let cases = at_every_call(asked_for_behind_a_save);
     println!("{cases} saves behind another one");
     assert!(cases > 500);
 }
