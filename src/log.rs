@@ -11,8 +11,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -71,8 +71,8 @@ pub(crate) struct Log {
     following: Mutex<()>,
     /// Two syncs on one descriptor take each other's errors: within a process a mutex, between processes a lock.
     syncing: Mutex<()>,
-    /// What the last sync of this process vouched for. If more than that is durable, others are at work.
-    synced: AtomicU64,
+    /// The last append found what other processes had appended since the one before.
+    in_company: AtomicBool,
     /// Where the successors of segments that this process has left begin, by the number of the segment left.
     left: Mutex<BTreeMap<u64, u64>>,
     /// The revision that this process last made the config file show, and its state: a snapshot tells it too.
@@ -184,7 +184,7 @@ impl Log {
             asked: AtomicBool::new(false),
             following: Mutex::default(),
             syncing: Mutex::default(),
-            synced: AtomicU64::new(0),
+            in_company: AtomicBool::new(false),
             left: Mutex::default(),
             shown: Mutex::default(),
             latched: AtomicBool::new(false),

@@ -97,7 +97,9 @@ impl Log {
     ) -> Result<(), Error> {
         loop {
             if !planted(Bug::NotCaughtUp) {
+                let known = tail.applied.sequence();
                 self.catch_up(tail, guard)?;
+                self.in_company.store(tail.applied.sequence() != known, Relaxed);
             }
             if !guard.found_settled && !self.sync_room(&tail.segment)? {
                 continue;
@@ -124,7 +126,7 @@ impl Log {
         }
         let begins = std::mem::replace(&mut tail.end, tail.applied.cursor).offset;
         self.locks.watermark.set_tail(tail.segment.header.number, tail.end.sequence);
-        if self.syncs_alone() {
+        if !self.in_company.load(Relaxed) {
             // The disk is at work while locks are given back and taken: less is left for the sync, which tells of errors too.
             let _ = tail.segment.file.begin_write_out(begins, tail.end.offset - begins);
         }

@@ -150,7 +150,6 @@ impl Log {
             Ok(()) => {
                 watermark.clear_mark(number);
                 watermark.publish(number, end.sequence);
-                self.synced.store(end.sequence, Relaxed);
                 Ok(())
             }
             Err(error) => {
@@ -168,7 +167,7 @@ impl Log {
     fn gather(&self) -> Reached {
         let watermark = &self.locks.watermark;
         let mut end = watermark.tail();
-        if !self.syncs_alone() {
+        if self.in_company.load(Relaxed) {
             for _ in 0..GATHERING {
                 std::thread::yield_now();
                 let before = std::mem::replace(&mut end, watermark.tail());
@@ -178,11 +177,6 @@ impl Log {
             }
         }
         end
-    }
-
-    /// No other process has synced since this one did.
-    pub(super) fn syncs_alone(&self) -> bool {
-        self.locks.watermark.durable().sequence == self.synced.load(Relaxed)
     }
 
     /// Where a ticket's frame is, now that `segment` is no longer the last one.

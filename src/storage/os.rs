@@ -28,7 +28,7 @@ mod large;
 pub(crate) struct Os;
 
 /// How often a waiter lets others run before it sleeps.
-const YIELDS: usize = 16;
+const YIELDS: usize = 4;
 
 /// How every file is opened. O_NONBLOCK: a FIFO that took a file's place must not hang us; it is refused afterwards.
 const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
