@@ -8,10 +8,12 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     mem,
     sync::{Arc, OnceLock},
 };
+
+use foldhash::quality::RandomState;
 
 use super::tree::{self, At, By, Item, Tree};
 
@@ -77,14 +79,14 @@ const STEP: Label = 1 << 32;
 /// Where there is no room left between two labels, those around are spread until they are this far apart.
 const ROOM: Label = 1 << 16;
 
-/// Seeded anew in every process: no one can choose keys that collide.
+/// Seeded anew in every process: nobody who cannot look into it can choose keys that collide.
 fn hash(key: &str) -> u64 {
     #[cfg(test)]
     if key.starts_with('~') {
         return key.len() as u64; // Lets tests make keys that collide.
     }
     static STATE: OnceLock<RandomState> = OnceLock::new();
-    STATE.get_or_init(RandomState::new).hash_one(key)
+    STATE.get_or_init(RandomState::default).hash_one(key)
 }
 
 impl<V> OrderedMap<V> {

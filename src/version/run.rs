@@ -5,8 +5,9 @@
 //! anybody looks or a record of another sort comes. What is kept of a place is where its path and its newest value lie in
 //! the log, which the replay has in memory.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher};
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::Version;
