@@ -80,12 +80,14 @@ fn a_panic_of_the_thread_whose_turn_it_is_leaves_nobody_waiting() {
     let process = disk.process();
     let journal = open(&process);
     journal.append(Op::set("n", 0)).unwrap();
+    let (leads, is_led) = mpsc::channel();
     let (asleep, go_on) = mpsc::channel::<()>();
     let mut first = true;
     process.observe(move |seen| match seen.call {
         // Whoever leads first goes on once the others sleep.
         Call::Sync if first => {
             first = false;
+            leads.send(()).unwrap();
             go_on.recv().unwrap();
         }
         // Who is asked next comes to grief.
@@ -94,14 +96,13 @@ fn a_panic_of_the_thread_whose_turn_it_is_leaves_nobody_waiting() {
         }
         _ => {}
     });
-    let waiting: Vec<_> = (0..4)
-        .map(|_| {
-            let journal = journal.clone();
-            let waiting = begin(move || journal.append(Op::increment("n", 1)));
-            std::thread::sleep(MOMENT / 4);
-            waiting
-        })
-        .collect();
+    let edit = || {
+        let journal = journal.clone();
+        begin(move || journal.append(Op::increment("n", 1)))
+    };
+    let mut waiting = vec![edit()];
+    is_led.recv().unwrap();
+    waiting.extend((0..3).map(|_| edit()));
     std::thread::sleep(MOMENT);
     asleep.send(()).unwrap();
     let ends: Vec<_> = waiting.iter().map(|waiting| finishes("an edit beside a panic", waiting)).collect();
