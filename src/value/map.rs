@@ -80,6 +80,7 @@ const STEP: Label = 1 << 32;
 const ROOM: Label = 1 << 16;
 
 /// Seeded anew in every process: nobody who cannot look into it can choose keys that collide.
+/// Hashes lie spread evenly, which searches for them count on.
 fn hash(key: &str) -> u64 {
     #[cfg(test)]
     if key.starts_with('~') {
