@@ -6,8 +6,7 @@ use std::fmt::{self, Write};
 /// about printable ASCII.
 pub(crate) fn quote(out: &mut impl Write, text: &str, also: impl Fn(char) -> bool) -> fmt::Result {
     out.write_char('"')?;
-    // Looked at as a whole, which is many times faster than looking for the first that is not.
-    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+    if is_plain(text.as_bytes()) {
         out.write_str(text)?;
         return out.write_char('"');
     }
@@ -37,9 +36,27 @@ pub(crate) fn quote(out: &mut impl Write, text: &str, also: impl Fn(char) -> boo
     out.write_char('"')
 }
 
-/// Printable ASCII that stands for itself in a literal.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
+/// Whether all of it is printable ASCII that stands for itself in a literal.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xFF;
+    // The high bits of `found` tell that there is one, not which: a borrow or a carry goes on from one that is found anyway.
+    let has_zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
+    let is_odd = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let below = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+        let above = word.wrapping_add(ONES) | word;
+        let found =
+            below | above | has_zero(word ^ (ONES * u64::from(b'"'))) | has_zero(word ^ (ONES * u64::from(b'\\')));
+        found & (ONES << 7) != 0
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    if words.iter().any(is_odd) {
+        return false;
+    }
+    match text.last_chunk() {
+        Some(last) => !is_odd(last),
+        None => rest.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')),
+    }
 }
 
 /// Whether showing a character could do something else than show it: move the cursor, end the line, or
@@ -149,6 +166,17 @@ mod tests {
             prop_assert_eq!(read.is_ok(), expected.is_ok(), "{}", literal);
             if let (Ok((content, len)), Ok(expected)) = (read, expected) {
                 prop_assert_eq!((content, len), (expected, all.byte_offset()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_must_be_escaped_is_seen_at_every_place() {
+        for char in (0..=u8::MAX).map(char::from) {
+            for (at, len) in (0..20).flat_map(|len| (0..=len).map(move |at| (at, len))) {
+                let text = format!("{}{char}{}", "x".repeat(at), "~ ".repeat(len - at));
+                assert_eq!(quoted(&text, |_| false), serde_json::to_string(&text).unwrap());
+                assert!(quoted(&text, |char| char > '~').is_ascii(), "{text}");
             }
         }
     }

@@ -233,10 +233,11 @@ pub(crate) fn fetched(map: &Map) -> impl ExactSizeIterator<Item = (&str, &Value)
 /// The end of a line and the indentation of the next.
 const NEW_LINE: &str = "\n                                ";
 
-/// `indent` is the depth of this value when lines are indented.
-fn write_json(out: &mut fmt::Formatter<'_>, value: &Value, indent: Option<usize>) -> fmt::Result {
+/// As JSON; `indent` is the depth of this value when lines are indented. Many times faster into a `String` than through a
+/// formatter.
+pub(crate) fn write_json<W: Write>(out: &mut W, value: &Value, indent: Option<usize>) -> fmt::Result {
     let inner = indent.map(|depth| depth + 1);
-    let line = |out: &mut fmt::Formatter<'_>, depth: Option<usize>| match depth {
+    let line = |out: &mut W, depth: Option<usize>| match depth {
         // One string where it is long enough: formatting a width would take most of the time.
         Some(depth) => match NEW_LINE.get(..1 + 2 * depth) {
             Some(new_line) => out.write_str(new_line),

@@ -17,7 +17,7 @@ use super::flow::{self, Syntax, Tree};
 use super::{Format, Invalid, Unpatchable, decode, edit, seal};
 use crate::limits;
 use crate::quote::quote;
-use crate::value::{Number, Value};
+use crate::value::{Number, Value, write_json};
 
 /// What to do about a text with nothing in it.
 const IF_EMPTY: &str = "write {} into it";
@@ -142,13 +142,21 @@ fn stands_for(patched: &str, dialect: Dialect, target: &Value) -> Result<bool, I
     }
 }
 
+/// As it displays with `{:#}`.
+fn lines(value: &Value) -> String {
+    let mut text = String::new();
+    write_json(&mut text, value, Some(0)).expect("a String takes any text");
+    text.push('\n');
+    text
+}
+
 pub(super) fn render(value: &Value) -> Vec<u8> {
-    format!("{value:#}\n").into_bytes()
+    lines(value).into_bytes()
 }
 
 /// A config prints as JSON whatever is in it: only the length of that is to be looked at.
 pub(super) fn begin(value: &Value) -> Result<Vec<u8>, Unpatchable> {
-    seal(&[], format!("{value:#}\n"), |_| Ok(true))
+    seal(&[], lines(value), |_| Ok(true))
 }
 
 /// Whether `target` keeps to the limits, so that what is written can be read again. `depth` containers
