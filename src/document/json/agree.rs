@@ -23,20 +23,21 @@ pub(super) struct Differing<'v> {
 ///
 /// With nothing in the list, the text stands for `target`. `None` says nothing about the text, not even that it is a document.
 pub(super) fn differing<'v>(text: &str, dialect: Dialect, target: &'v Value) -> Option<Vec<Differing<'v>>> {
-    let mut comparison = Comparison { walk: Walk::new(text, dialect), found: Vec::new() };
+    let mut comparison = Comparison { walk: Walk::new(text, dialect), found: Vec::new(), left: 0 };
     comparison.value(target, 0)?;
     comparison.walk.skip_space()?;
     (comparison.walk.at == text.len()).then_some(comparison.found)
 }
 
-/// The same for a `text` that is known to stand for `known`. What that shares with `target` is passed over.
+/// The same for a `text` that is known to stand for `known`. What that shares with `target` is passed over, and nothing is
+/// looked at behind the last change.
 pub(super) fn changed<'v>(
     text: &str,
     dialect: Dialect,
     known: &'v Value,
     target: &'v Value,
 ) -> Option<Vec<Differing<'v>>> {
-    let mut comparison = Comparison { walk: Walk::new(text, dialect), found: Vec::new() };
+    let mut comparison = Comparison { walk: Walk::new(text, dialect), found: Vec::new(), left: 0 };
     comparison.values(known, target)?;
     Some(comparison.found)
 }
@@ -66,6 +67,8 @@ pub(super) fn replaced_alone(old: &str, new: &str, dialect: Dialect, differing: 
 struct Comparison<'a, 'v> {
     walk: Walk<'a>,
     found: Vec<Differing<'v>>,
+    /// So many of the innermost containers are done with: they are left when something is looked for behind them.
+    left: usize,
 }
 
 /// Every method goes past what it is named after, and gives `None` where it cannot.
@@ -158,6 +161,7 @@ impl<'v> Comparison<'_, 'v> {
             let (Some(known), Some(target), false) = (change.old, change.new, change.moved) else { return None };
             loop {
                 if !std::mem::take(&mut is_first) {
+                    self.walk.leave(std::mem::take(&mut self.left))?;
                     self.walk.byte(b',')?;
                 }
                 self.walk.skip_space()?;
@@ -173,7 +177,8 @@ impl<'v> Comparison<'_, 'v> {
             }
             self.values(known, target)?;
         }
-        self.walk.leave()
+        self.left += 1;
+        Some(())
     }
 
     fn arrays(&mut self, known: &'v List, target: &'v List) -> Option<()> {
@@ -189,7 +194,8 @@ impl<'v> Comparison<'_, 'v> {
             self.walk.byte(b',')?;
         }
         self.values(known_one, target_one)?;
-        self.walk.leave()
+        self.left += 1;
+        Some(())
     }
 }
 
@@ -316,12 +322,16 @@ mod tests {
             text.replace("\"c\": [{}, true, null]", ""),
             text.replace("\"c\": [{}, true, null]", "\"c\": 1"),
             text.replace("true, null", "true"),
-            text[..text.len() - 1].to_owned(),
             "[]".to_owned(),
             String::new(),
         ] {
             assert_eq!(changed(&other, Dialect::Comments, &known, &target), None, "{other}");
         }
+        let cut = text.split_inclusive("null").next().expect("split gives one part at least");
+        assert!(
+            changed(cut, Dialect::Comments, &known, &target).is_some(),
+            "behind the last change nothing is looked at"
+        );
     }
 
     #[test]

@@ -173,21 +173,43 @@ pub(super) fn blank(text: &[u8]) -> usize {
 
 /// How many bytes come before the first quote, backslash or control character: what a string literal goes on with as it is.
 pub(super) fn plain(text: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xFF;
-    // The high bit of the first byte below `bound` is set, and none before it.
-    let below = |bytes: u64, bound: u64| bytes.wrapping_sub(ONES * bound) & !bytes & (ONES << 7);
+    let ends = |word| below(word, b' ') | equal(word, b'"') | equal(word, b'\\');
+    before(text, ends, |byte| matches!(byte, b'"' | b'\\' | ..b' '))
+}
+
+/// How many bytes come before the first that matters to one who looks for the end of a container and is in no string.
+pub(super) fn within(text: &[u8]) -> usize {
+    // Brackets and braces differ in one bit.
+    let ends = |word| {
+        let folded = word | (ONES * 0x20);
+        equal(folded, b'{') | equal(folded, b'}') | equal(word, b'"') | equal(word, b'/')
+    };
+    before(text, ends, |byte| matches!(byte, b'{' | b'[' | b'}' | b']' | b'"' | b'/'))
+}
+
+/// Eight bytes, each of them 1.
+const ONES: u64 = u64::MAX / 0xFF;
+
+/// Among the high bits of a word's bytes, that of the first byte below `bound` is set and none before it.
+fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES * u64::from(bound)) & !word
+}
+
+/// The same for the first byte that is this one.
+fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * u64::from(byte)), 1)
+}
+
+/// How many bytes come before the first that ends them, looked at eight at a time: `ends_in` tells by high bits.
+fn before(text: &[u8], ends_in: impl Fn(u64) -> u64, ends: impl Fn(u8) -> bool) -> usize {
     let (words, rest) = text.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let found = below(word, u64::from(b' ')) | quote | backslash;
+        let found = ends_in(u64::from_le_bytes(*word)) & (ONES << 7);
         if found != 0 {
             return at * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
-    text.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
+    text.len() - rest.len() + rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len())
 }
 
 /// The characters of the string literal that `text` begins with, and its length in bytes; `None` if it is not well formed.
@@ -220,13 +242,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_that_ends_the_plain_part_of_a_string_is_seen_at_every_place() {
+    fn every_byte_that_ends_something_is_seen_at_every_place() {
         for byte in 0..=u8::MAX {
             for at in 0..20 {
                 let mut text = vec![b'x'; 20];
                 text[at] = byte;
-                let ends = byte < b' ' || byte == b'"' || byte == b'\\';
-                assert_eq!(plain(&text), if ends { at } else { 20 }, "{byte:#x} at {at}");
+                let seen = |ends: bool| if ends { at } else { 20 };
+                assert_eq!(plain(&text), seen(byte < b' ' || byte == b'"' || byte == b'\\'), "{byte:#x} at {at}");
+                assert_eq!(within(&text), seen(b"{[}]\"/".contains(&byte)), "{byte:#x} at {at}");
             }
         }
     }

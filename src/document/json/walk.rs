@@ -1,18 +1,8 @@
 //! Going through a text of JSON without building anything.
 
 use super::Dialect;
-use super::scan::{blank, plain, string_with_escapes};
+use super::scan::{blank, plain, string_with_escapes, within};
 use crate::value::{Number, Value};
-
-/// The bytes that matter to one who looks for the end of a container.
-const LOOKED_AT: [bool; 256] = {
-    let (mut table, bytes, mut at) = ([false; 256], b"\"/{[}]", 0);
-    while at < bytes.len() {
-        table[bytes[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
 
 /// A place in a text. Every method goes past what it is named after, and gives `None` where it cannot.
 pub(super) struct Walk<'a> {
@@ -120,7 +110,7 @@ impl<'a> Walk<'a> {
             b'"' => self.skip_string(),
             b'{' | b'[' => {
                 self.at += 1;
-                self.leave()
+                self.leave(1)
             }
             _ => {
                 let rest = &self.text.as_bytes()[self.at..];
@@ -131,12 +121,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Past the bracket that closes the container that we are in, of a text that is known to be a document.
-    pub(super) fn leave(&mut self) -> Option<()> {
-        let mut open = 1;
+    /// Past the brackets that close so many of the containers that we are in, of a text that is known to be a document.
+    pub(super) fn leave(&mut self, mut open: usize) -> Option<()> {
         while open > 0 {
-            let rest = self.text.as_bytes().get(self.at..)?;
-            self.at += rest.iter().position(|byte| LOOKED_AT[usize::from(*byte)])?;
+            self.at += within(self.text.as_bytes().get(self.at..)?);
             match self.peek()? {
                 b'"' => self.skip_string()?,
                 b'/' => self.skip_space()?,
