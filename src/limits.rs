@@ -15,3 +15,7 @@ pub(crate) const COUNT_MAX: u64 = (1 << 44) - 1;
 /// Small enough that code which follows the nesting by recursion stays far from the end of any
 /// thread's stack.
 pub const DEPTH_MAX: usize = 128;
+
+/// What is large is worked through so many bytes at a time. Between two pieces whoever waits for a processor has a turn: a
+/// thread that goes on without a pause may be left several milliseconds, and an edit whose sync has ended waits for them.
+pub(crate) const PIECE: usize = 128 * 1024;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::frame::{u32_at, u64_at};
-use crate::limits::COUNT_MAX;
+use crate::limits::{COUNT_MAX, PIECE};
 use crate::note::TextHash;
 use crate::op::codec::{self, Input, Output, Wire};
 use crate::planted::{Bug, planted};
@@ -235,7 +235,7 @@ impl Draft {
         let mut out = vec![0; HEADER_LEN];
         let (mut at, mut crc, mut written) = (0, crc32fast::Hasher::new(), Ok(()));
         let mut drain = |out: &mut Vec<u8>| {
-            let rest = out.split_off(out.len() - out.len() % storage::PIECE);
+            let rest = out.split_off(out.len() - out.len() % PIECE);
             crc.update(if at == 0 { &out[HEADER_LEN..] } else { out });
             if written.is_ok() {
                 written = write(out, at);
@@ -243,8 +243,8 @@ impl Draft {
             at += out.len() as u64;
             *out = rest;
         };
-        codec::encode_through(&self.body, &mut out, storage::PIECE, &mut drain);
-        codec::encode_text(self.shown.as_deref(), &mut out, storage::PIECE, &mut drain);
+        codec::encode_through(&self.body, &mut out, PIECE, &mut drain);
+        codec::encode_text(self.shown.as_deref(), &mut out, PIECE, &mut drain);
         written?;
         crc.update(if at == 0 { &out[HEADER_LEN..] } else { &out });
         let len = at + out.len() as u64;
@@ -273,7 +273,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Header, SnapshotFault> {
 
 /// The same of a file, of which no more than a piece is in memory at once; its length too.
 pub(crate) fn check_file(file: &dyn File) -> io::Result<Option<(Header, u64)>> {
-    let mut piece = vec![0; storage::PIECE];
+    let mut piece = vec![0; PIECE];
     let mut read = storage::read_full(file, &mut piece, 0)?;
     let Ok(header) = Header::decode(&piece[..read]) else { return Ok(None) };
     let mut crc = crc32fast::Hasher::new();
@@ -379,7 +379,6 @@ fn try_to_write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::PIECE;
     use crate::storage::os::Os;
 
     /// A snapshot that holds a string and a text of these lengths.

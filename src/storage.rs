@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::limits::PIECE;
+
 #[cfg(feature = "sim")]
 pub(crate) mod faulty;
 pub(crate) mod os;
@@ -234,7 +236,11 @@ pub(crate) trait Storage: Send + Sync + 'static {
 pub(crate) fn read_full(file: &dyn File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buf.len() {
-        match file.read_at(&mut buf[done..], offset + done as u64) {
+        let end = buf.len().min(done + PIECE);
+        if end - done == PIECE {
+            std::thread::yield_now();
+        }
+        match file.read_at(&mut buf[done..end], offset + done as u64) {
             Ok(0) => break,
             Ok(n) => done += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -290,8 +296,6 @@ pub(crate) fn write_full(file: &dyn File, bytes: &[u8], offset: u64) -> io::Resu
     Ok(())
 }
 
-/// A large file is written so much at a time.
-pub(crate) const PIECE: usize = 128 * 1024;
 /// What sets out for the disk at once while nobody else waits for it.
 const ALONE: u64 = 1 << 20;
 /// How much is on its way then, for somebody to wait for who comes.

@@ -3,6 +3,7 @@
 
 use super::in_place::write_over;
 use super::*;
+use crate::limits::PIECE;
 use crate::note::hash_beside;
 use crate::storage::Outgoing;
 
@@ -415,8 +416,8 @@ impl Materialiser<'_> {
         let path = &self.config.path;
         let mut company = self.log.company();
         let mut outgoing = Outgoing::new(file, &mut company);
-        for (at, piece) in text.chunks(storage::PIECE).enumerate() {
-            let written = outgoing.add(piece, (at * storage::PIECE) as u64);
+        for (at, piece) in text.chunks(PIECE).enumerate() {
+            let written = outgoing.add(piece, (at * PIECE) as u64);
             written.map_err(Error::io("write a new text for", path))?;
         }
         match like {

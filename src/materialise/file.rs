@@ -9,15 +9,13 @@ use std::time::Duration;
 use super::{AGAIN, chosen};
 use crate::document::Format;
 use crate::error::Error;
-use crate::limits::RECORD_MAX;
+use crate::limits::{PIECE, RECORD_MAX};
 use crate::storage::{self, File, Kind, Lease, Open, Stat, Storage};
 
 /// What the system itself follows (`MAXSYMLINKS`).
 const LINKS_MAX: usize = 40;
 /// Where no lease can be had, a file that stood still for so long is taken to be whole and nobody's work.
 pub(super) const STILL: Duration = Duration::from_millis(100);
-/// What of a file is compared at once: little enough to stay in the processor's cache.
-const PIECE: usize = 256 * 1024;
 /// How long another process may take to show a text.
 const SHOWING: Duration = Duration::from_secs(5);
 /// A new text takes its place in less than this; writing it over takes longer.

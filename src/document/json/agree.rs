@@ -75,6 +75,7 @@ struct Comparison<'a, 'v> {
 impl<'v> Comparison<'_, 'v> {
     /// `depth` containers are open around the value.
     fn value(&mut self, target: &'v Value, depth: usize) -> Option<()> {
+        self.walk.pause();
         self.walk.skip_space()?;
         match (self.walk.peek()?, target) {
             (b'{' | b'[', _) if depth >= limits::DEPTH_MAX => None,

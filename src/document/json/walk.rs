@@ -2,6 +2,7 @@
 
 use super::Dialect;
 use super::scan::{blank, plain, string_with_escapes, within};
+use crate::limits::PIECE;
 use crate::value::{Number, Value};
 
 /// A place in a text. Every method goes past what it is named after, and gives `None` where it cannot.
@@ -9,11 +10,13 @@ pub(super) struct Walk<'a> {
     pub(super) text: &'a str,
     pub(super) dialect: Dialect,
     pub(super) at: usize,
+    /// Up to where it goes on without a pause.
+    pause_at: usize,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(text: &'a str, dialect: Dialect) -> Walk<'a> {
-        Walk { text, dialect, at: 0 }
+        Walk { text, dialect, at: 0, pause_at: PIECE }
     }
 
     /// Whether a scalar that begins with this byte stands for `target`. What follows a number or a word is for the caller
@@ -103,8 +106,18 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whoever waits for a processor has a turn, if a long way has been gone since.
+    #[inline]
+    pub(super) fn pause(&mut self) {
+        if self.at >= self.pause_at {
+            std::thread::yield_now();
+            self.pause_at = self.at + PIECE;
+        }
+    }
+
     /// Past a value of a text that is known to be a document.
     pub(super) fn skip_value(&mut self) -> Option<()> {
+        self.pause();
         self.skip_space()?;
         match self.peek()? {
             b'"' => self.skip_string(),
