@@ -7,7 +7,7 @@ use std::thread;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::frame::Fault;
-use crate::limits::PIECE;
+use crate::limits;
 use crate::op::codec::{self, Input, Output, Wire};
 
 /// The identity of a text: SipHash-2-4 with 128 bits, keyed with the store's id. No signature, but no two texts that
@@ -20,12 +20,7 @@ const LARGE: usize = 256 * 1024;
 /// Hash a text for one store.
 pub(crate) fn hash_text(store: &[u8; 16], text: &[u8]) -> TextHash {
     let mut hasher = SipHasher24::new_with_key(store);
-    for (at, piece) in text.chunks(PIECE).enumerate() {
-        if at > 0 {
-            thread::yield_now();
-        }
-        hasher.write(piece);
-    }
+    limits::pieces(text).for_each(|piece| hasher.write(piece));
     hasher.finish128().as_bytes()
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Unpatchable;
+use crate::limits::PIECE;
 
 pub(super) struct Splice {
     pub(super) at: Range<usize>,
@@ -21,12 +22,24 @@ pub(super) fn apply(text: &str, range: Range<usize>, mut splices: Vec<Splice>) -
         if at.start < copied || at.end > range.end {
             return Err(Unpatchable::Unproven(format!("two edits meet at byte {}", at.start)));
         }
-        out.push_str(&text[copied..at.start]);
+        copy(&mut out, &text[copied..at.start]);
         out.push_str(&with);
         copied = at.end;
     }
-    out.push_str(&text[copied..range.end]);
+    copy(&mut out, &text[copied..range.end]);
     Ok(out)
+}
+
+/// Appends a text, which may be a large one.
+fn copy(out: &mut String, mut text: &str) {
+    while text.len() > PIECE {
+        let end = (1..=PIECE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+        let (piece, rest) = text.split_at(end);
+        out.push_str(piece);
+        std::thread::yield_now();
+        text = rest;
+    }
+    out.push_str(text);
 }
 
 #[cfg(test)]
@@ -48,6 +61,16 @@ mod tests {
     fn edits_that_meet_or_leave_the_range_are_refused() {
         for edits in [&[(2..4, ""), (3..5, "")][..], &[(2..6, ""), (3..3, "x")], &[(8..10, "")], &[(0..1, "")]] {
             assert_eq!(applied(edits), None, "{edits:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_text_is_copied_whole_whatever_its_pieces_end_in() {
+        for start in ["", "x"] {
+            let text = start.to_owned() + &"ä".repeat(PIECE + 7);
+            let at = text.len() - 2;
+            let done = apply(&text, 0..text.len(), vec![Splice { at: at..text.len(), with: "new".to_owned() }]);
+            assert!(done.ok() == Some(text[..at].to_owned() + "new"));
         }
     }
 }

@@ -187,6 +187,14 @@ mod tests {
     }
 
     #[test]
+    fn a_new_file_is_laid_out_as_its_value_displays() {
+        for text in ["null", "[]", r#"{"a":[1,"x\"\u007f",[],{}],"b":{},"c":{"d":null,"e":-1.50}}"#] {
+            let value = parse(&Format::Json, text.as_bytes()).expect("a test's own text");
+            assert_eq!(lines(&value), format!("{value:#}\n"));
+        }
+    }
+
+    #[test]
     fn a_result_that_is_not_the_target_is_not_proven() {
         assert!(proven(r#"{"a": [1, "\u0061"], "b": 1.0}"#, r#"{"a":[1,"a"],"b":1.0}"#));
         for wrong in [

@@ -47,7 +47,10 @@ pub(super) fn changed<'v>(
 /// goes on behind each as it did in `old`.
 pub(super) fn replaced_alone(old: &str, new: &str, dialect: Dialect, differing: &[Differing<'_>]) -> bool {
     let (mut copied, mut walk) = (0, Walk::new(new, dialect));
-    let is_copy = |old: &str, new: &Walk<'_>, end: usize| new.text.as_bytes().get(new.at..end) == Some(old.as_bytes());
+    let is_copy = |old: &str, new: &Walk<'_>, end: usize| {
+        let new = new.text.as_bytes().get(new.at..end).filter(|new| new.len() == old.len());
+        new.is_some_and(|new| limits::pieces(new).eq(old.as_bytes().chunks(limits::PIECE)))
+    };
     for Differing { at, target } in differing {
         let between = &old[copied..at.start];
         let start = walk.at + between.len();
@@ -356,6 +359,10 @@ mod tests {
             assert!(!proven(wrong), "{wrong}");
         }
         assert!(!replaced_alone(old, "[\"ä\", 1, 3 ]", Dialect::Strict, &[]));
+        let large = |end: &str| format!("[\"{}\", {end}]", "x".repeat(3 * limits::PIECE));
+        for (end, expected) in [("1, 2", true), ("2, 2", false), ("1, 2, 3", false), ("1", false)] {
+            assert_eq!(replaced_alone(&large("1, 2"), &large(end), Dialect::Strict, &[]), expected, "{end}");
+        }
     }
 
     fn any_value() -> impl Strategy<Value = Value> {

@@ -7,11 +7,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::{FLAGS, Lease, take_lease};
+use crate::limits::PIECE;
 
 /// A file of no more than this is gone in a few milliseconds.
 const LARGE: u64 = 8 << 20;
-/// How much of a larger one is given back to the file system at once.
-const FREED: u64 = 1 << 20;
+/// How much of a larger one is given back to the file system at once: a sync waits for that, and for what the disk makes of it
+/// where it is told of blocks that are free.
+const FREED: u64 = PIECE as u64;
 
 /// `sync_file_range`. Without that call a file is written out by its sync.
 pub(super) fn write_out(file: &File, offset: u64, len: u64, what: u32) -> io::Result<()> {
