@@ -202,7 +202,7 @@ fn retire(log: &Log, _guard: &MaintenanceGuard<'_>) -> Result<Vec<String>, Error
     // Snapshots first: one whose segments are gone could not be built upon.
     for name in old_snapshots.chain(old_segments) {
         let path = log.dir.join(&name);
-        log.storage.remove(&path).map_err(Error::io("remove", &path))?;
+        log.storage.remove_large(&path, &mut log.company()).map_err(Error::io("remove", &path))?;
         retired.push(name);
     }
     Ok(retired)

@@ -209,6 +209,11 @@ pub(crate) trait Storage: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path, how: Rename) -> io::Result<()>;
     /// Remove a file's name, or an empty directory.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Remove what may be a large file: while others are at work, its blocks go back to the file system in small parts.
+    fn remove_large(&self, path: &Path, has_company: &mut dyn FnMut() -> bool) -> io::Result<()> {
+        let _ = has_company;
+        self.remove(path)
+    }
     /// The name of a file system on which locks and maps are not shared by everybody who writes there, or `None`.
     fn foreign(&self, dir: &Path) -> io::Result<Option<&'static str>>;
     /// This boot of the system: what a crash of the system changes and nothing else does.

@@ -233,7 +233,7 @@ pub(crate) fn fetched(map: &Map) -> impl ExactSizeIterator<Item = (&str, &Value)
 /// The end of a line and the indentation of the next.
 const NEW_LINE: &str = "\n                                ";
 
-/// As JSON; `indent` is the depth of this value when lines are indented. Many times faster into a `String` than through a
+/// As JSON; `indent` is the depth of this value when lines are indented. Into a `String` it takes much less time than through a
 /// formatter.
 pub(crate) fn write_json<W: Write>(out: &mut W, value: &Value, indent: Option<usize>) -> fmt::Result {
     let inner = indent.map(|depth| depth + 1);

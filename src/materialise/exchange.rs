@@ -76,7 +76,7 @@ impl Materialiser<'_> {
         let unwanted = matches!(old.file.end_lease(Lease::Read), Ok(true));
         drop(old);
         if unwanted || planted(Bug::SaveSwept) {
-            self.log.storage.remove(&path).map_err(Error::io("remove", &path))?;
+            self.log.storage.remove_large(&path, &mut self.log.company()).map_err(Error::io("remove", &path))?;
         }
         Ok(outcome)
     }

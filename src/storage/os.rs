@@ -107,12 +107,16 @@ impl Storage for Os {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.remove_large(path, &mut || false)
+    }
+
+    fn remove_large(&self, path: &Path, has_company: &mut dyn FnMut() -> bool) -> io::Result<()> {
         let found = fs::symlink_metadata(path)?;
         let flags = if found.is_dir() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         let doomed = large::Doomed::open(path, &found);
         rustix::fs::unlinkat(CWD, path, flags)?;
         if let Some(doomed) = doomed {
-            doomed.free();
+            doomed.free(has_company);
         }
         Ok(())
     }

@@ -11,9 +11,9 @@ use crate::limits::PIECE;
 
 /// A file of no more than this is gone in a few milliseconds.
 const LARGE: u64 = 8 << 20;
-/// How much of a larger one is given back to the file system at once: a sync waits for that, and for what the disk makes of it
-/// where it is told of blocks that are free.
-const FREED: u64 = PIECE as u64;
+/// How much of a larger one is given back to the file system at once. While somebody else waits for a sync it is a piece: the
+/// sync waits for that, and for what the disk makes of it where it is told of blocks that are free.
+const FREED: u64 = 1 << 20;
 
 /// `sync_file_range`. Without that call a file is written out by its sync.
 pub(super) fn write_out(file: &File, offset: u64, len: u64, what: u32) -> io::Result<()> {
@@ -47,12 +47,12 @@ impl Doomed {
     }
 
     /// Give its blocks back bit by bit, once it has no name any more. Whoever still has it open keeps all of it.
-    pub(super) fn free(self) {
+    pub(super) fn free(self, has_company: &mut dyn FnMut() -> bool) {
         let is_nameless = self.file.metadata().is_ok_and(|found| found.is_file() && found.nlink() == 0);
         let is_ours_alone = is_nameless && matches!(take_lease(&self.file, Lease::Write), Ok(true));
         let mut len = self.len;
         while is_ours_alone && len > FREED {
-            len -= FREED;
+            len -= if has_company() { PIECE as u64 } else { FREED };
             // What fails is left for the last one who closes the file.
             if self.file.set_len(len).and_then(|()| self.file.sync_data()).is_err() {
                 return;
