@@ -36,17 +36,26 @@ pub(crate) fn quote(out: &mut impl Write, text: &str, also: impl Fn(char) -> boo
     out.write_char('"')
 }
 
+/// Eight bytes, each of them 1.
+pub(crate) const ONES: u64 = u64::MAX / 0xFF;
+
+/// Among the high bits of a word's bytes, that of the first byte below `bound` is set and none before it.
+pub(crate) fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES * u64::from(bound)) & !word
+}
+
+/// The same for the first byte that is this one.
+pub(crate) fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * u64::from(byte)), 1)
+}
+
 /// Whether all of it is printable ASCII that stands for itself in a literal.
 fn is_plain(text: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 0xFF;
-    // The high bits of `found` tell that there is one, not which: a borrow or a carry goes on from one that is found anyway.
-    let has_zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
     let is_odd = |word: &[u8; 8]| {
         let word = u64::from_le_bytes(*word);
-        let below = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+        // A carry goes on from a byte that has its own high bit set.
         let above = word.wrapping_add(ONES) | word;
-        let found =
-            below | above | has_zero(word ^ (ONES * u64::from(b'"'))) | has_zero(word ^ (ONES * u64::from(b'\\')));
+        let found = below(word, b' ') | above | equal(word, b'"') | equal(word, b'\\');
         found & (ONES << 7) != 0
     };
     let (words, rest) = text.as_chunks::<8>();

@@ -14,6 +14,7 @@ use jsonc_parser::{ParseStringErrorKind, Scanner, ScannerOptions};
 use super::Dialect;
 use crate::document::Invalid;
 use crate::document::flow::Comment;
+use crate::quote::{ONES, below, equal};
 use crate::value::Number;
 
 const STRICT: ScannerOptions = ScannerOptions {
@@ -185,19 +186,6 @@ pub(super) fn within(text: &[u8]) -> usize {
         equal(folded, b'{') | equal(folded, b'}') | equal(word, b'"') | equal(word, b'/')
     };
     before(text, ends, |byte| matches!(byte, b'{' | b'[' | b'}' | b']' | b'"' | b'/'))
-}
-
-/// Eight bytes, each of them 1.
-const ONES: u64 = u64::MAX / 0xFF;
-
-/// Among the high bits of a word's bytes, that of the first byte below `bound` is set and none before it.
-fn below(word: u64, bound: u8) -> u64 {
-    word.wrapping_sub(ONES * u64::from(bound)) & !word
-}
-
-/// The same for the first byte that is this one.
-fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ (ONES * u64::from(byte)), 1)
 }
 
 /// How many bytes come before the first that ends them, looked at eight at a time: `ends_in` tells by high bits.
