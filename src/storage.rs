@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::thread;
 use std::time::Duration;
 
 use crate::limits::PIECE;
@@ -243,7 +244,7 @@ pub(crate) fn read_full(file: &dyn File, buf: &mut [u8], offset: u64) -> io::Res
     while done < buf.len() {
         let end = buf.len().min(done + PIECE);
         if end - done == PIECE {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         match file.read_at(&mut buf[done..end], offset + done as u64) {
             Ok(0) => break,
@@ -274,8 +275,7 @@ pub(crate) fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
         }
         let start = bytes.len();
         if start == 0 {
-            // Zeros from the system are there at no cost until they are written over.
-            bytes = vec![0; known];
+            bytes = os::zeros(known);
         } else {
             bytes.resize(known, 0);
         }

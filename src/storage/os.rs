@@ -23,6 +23,8 @@ use super::{ACCESS_LIST, File, Kind, Lease, Lock, Open, PAGE_LEN, PAGE_WORDS, Pa
 mod fork;
 mod large;
 
+pub(super) use large::zeros;
+
 /// The files of this machine.
 #[derive(Debug)]
 pub(crate) struct Os;
@@ -214,7 +216,7 @@ impl Drop for OsFile {
 
 impl File for OsFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        if buf.len() < LARGE_READ { self.file.read_at(buf, offset) } else { read_by_two(&self.file, buf, offset) }
+        self.file.read_at(buf, offset)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -433,25 +435,6 @@ mod xattr {
     }
 }
 
-/// A read at least so large is worth a thread.
-const LARGE_READ: usize = 4 << 20;
-
-/// One half each. What a large read of cached bytes takes is not the copying but that the memory is new: the system has
-/// to give it page by page.
-fn read_by_two(file: &fs::File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-    let (first, second) = buf.split_at_mut((buf.len() / 2).next_multiple_of(4096));
-    let (half, middle) = (first.len(), offset + first.len() as u64);
-    let (done, more) = thread::scope(|scope| {
-        let helper = thread::Builder::new().spawn_scoped(scope, || file.read_at(second, middle));
-        (file.read_at(first, offset), helper.map(thread::ScopedJoinHandle::join))
-    });
-    match (done?, more) {
-        // Whatever kept the second half from being read shows when it is asked for again.
-        (done, Ok(Ok(Ok(more)))) if done == half => Ok(done + more),
-        (done, _) => Ok(done),
-    }
-}
-
 fn lease_number(lease: Lease) -> i32 {
     match lease {
         Lease::Read => libc::F_RDLCK,
@@ -561,11 +544,12 @@ fn stat_of(found: &fs::Metadata) -> Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage;
+    use crate::limits::PIECE;
+    use crate::storage::read_full;
 
     #[test]
     fn a_large_read_gives_what_is_there_and_says_how_much() {
-        let bytes: Vec<u8> = (0..LARGE_READ as u32 * 3 / 4).flat_map(|n| n.to_le_bytes()).collect();
+        let bytes: Vec<u8> = (0..PIECE as u32).flat_map(|n| n.to_le_bytes()).collect();
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&bytes, 0).unwrap();
         let file = OsFile { file, kind: Kind::File, listed: AtomicBool::new(false) };
@@ -573,9 +557,8 @@ mod tests {
         let len = bytes.len();
         for (offset, wanted) in [(0, len), (0, len + 1), (0, 2 * len), (0, 3 * len), (len / 2 - 1, len), (len, len)] {
             let mut buf = vec![0; wanted];
-            let done = storage::read_full(&file, &mut buf, offset as u64).unwrap();
+            let done = read_full(&file, &mut buf, offset as u64).unwrap();
             assert!(buf[..done] == bytes[offset..], "{wanted} bytes from {offset} on");
-            assert!(file.read_at(&mut buf, offset as u64).unwrap() <= done);
         }
     }
 

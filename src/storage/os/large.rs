@@ -1,4 +1,4 @@
-//! Large files without holding up others: on a disk that is busy for long every sync waits.
+//! Large files without holding up others, since on a disk that is busy for long every sync waits; and memory for them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -11,9 +11,26 @@ use crate::limits::PIECE;
 
 /// A file of no more than this is gone in a few milliseconds.
 const LARGE: u64 = 8 << 20;
-/// How much of a larger one is given back to the file system at once. While somebody else waits for a sync it is a piece: the
-/// sync waits for that, and for what the disk makes of it where it is told of blocks that are free.
+/// How much of a larger one is given back to the file system at once. While somebody else waits for a sync it is a piece, and
+/// a sync of ours follows each: theirs waits for that, and for what the disk makes of it where it is told of free blocks.
 const FREED: u64 = 1 << 20;
+
+/// The size of a page, on most systems. One whose pages are larger refuses the advice.
+const PAGE: usize = 4096;
+
+/// So many zeros, which are there at no cost until they are written over. To do that to many costs less if the system gives
+/// them in large pages.
+pub(in crate::storage) fn zeros(len: usize) -> Vec<u8> {
+    let zeros = vec![0; len];
+    if len as u64 > LARGE {
+        let begin = zeros.as_ptr().align_offset(PAGE);
+        // SAFETY: pages that lie in memory of ours, and an advice that changes the content of none.
+        unsafe {
+            libc::madvise(zeros[begin..].as_ptr().cast_mut().cast(), (len - begin) / PAGE * PAGE, libc::MADV_HUGEPAGE);
+        }
+    }
+    zeros
+}
 
 /// `sync_file_range`. Without that call a file is written out by its sync.
 pub(super) fn write_out(file: &File, offset: u64, len: u64, what: u32) -> io::Result<()> {
@@ -52,9 +69,11 @@ impl Doomed {
         let is_ours_alone = is_nameless && matches!(take_lease(&self.file, Lease::Write), Ok(true));
         let mut len = self.len;
         while is_ours_alone && len > FREED {
-            len -= if has_company() { PIECE as u64 } else { FREED };
+            let others_wait = has_company();
+            len -= if others_wait { PIECE as u64 } else { FREED };
             // What fails is left for the last one who closes the file.
-            if self.file.set_len(len).and_then(|()| self.file.sync_data()).is_err() {
+            let freed = self.file.set_len(len).and_then(|()| if others_wait { self.file.sync_data() } else { Ok(()) });
+            if freed.is_err() {
                 return;
             }
         }
