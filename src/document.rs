@@ -41,6 +41,8 @@ mod yaml;
 
 #[cfg(feature = "csv")]
 pub use csv::Csv;
+#[cfg(any(feature = "json", feature = "csv", feature = "toml", feature = "yaml"))]
+pub(crate) use edit::{Splice, Spliced};
 
 /// A text format for config files. Each is a feature of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -232,10 +234,10 @@ pub fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<u8>, Un
     }
 }
 
-/// The same for a text that stands for `known`, by what differs from that alone. `None` where the format or the change does
-/// not allow it. Of a text that stands for something else, what comes out is of no use.
+/// What [`patch`] would replace in a text that stands for `known`, found by what differs from that alone. `None` where the format
+/// or the change does not allow it. Of a text that stands for something else, what comes out is of no use.
 #[cfg_attr(not(feature = "json"), expect(unused_variables, reason = "no other format does"))]
-pub(crate) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Option<Vec<u8>> {
+pub(crate) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Option<Vec<Splice>> {
     match format {
         #[cfg(feature = "json")]
         Format::Json | Format::Jsonc => json::patch_known(format, text, known, target),

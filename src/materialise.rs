@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::compact;
-use crate::document::{self, Format, Invalid, Unpatchable};
+use crate::document::{self, Format, Invalid, Splice, Spliced, Unpatchable};
 use crate::error::Error;
 use crate::frame::FrameKind;
 use crate::limits::RECORD_MAX;
@@ -150,7 +150,23 @@ enum Outcome {
 /// The text that comes next, if the one that is there stands for a certain revision.
 struct Ahead {
     from: u64,
-    new: Vec<u8>,
+    splices: Vec<Splice>,
+}
+
+/// The text that comes next.
+enum Next {
+    Whole(Vec<u8>),
+    /// What is to be replaced in the one that is there.
+    Spliced(Vec<Splice>),
+}
+
+impl Next {
+    fn of<'a>(&'a self, old: &'a [u8]) -> Spliced<'a> {
+        match self {
+            Next::Whole(text) => Spliced::from(&**text),
+            Next::Spliced(splices) => Spliced::new(old, splices),
+        }
+    }
 }
 
 /// The file as it was last seen to show a text of ours; a cheap look tells whether it is still so.
@@ -286,10 +302,12 @@ impl Materialiser<'_> {
 
     /// The hash of what the file shows. Most likely that is what it showed last, so meanwhile the next text is made of it.
     fn identify(&self, version: &Version, old: &Text) -> (TextHash, Option<Ahead>) {
-        note::hash_beside(&self.log.store, &old.bytes, || {
+        let hash = || hash_text(&self.log.store, &old.bytes);
+        note::hash_beside(old.bytes.len(), hash, || {
             let (from, state) = self.log.last_shown().filter(|(from, _)| *from < version.revision())?;
-            let new = document::patch_known(&self.config.format, &old.bytes, state.root(), version.state.root())?;
-            Some(Ahead { from, new })
+            let (known, target) = (state.root(), version.state.root());
+            let splices = document::patch_known(&self.config.format, &old.bytes, known, target)?;
+            Some(Ahead { from, splices })
         })
     }
 
@@ -297,16 +315,22 @@ impl Materialiser<'_> {
     fn show(&self, version: &Version, old: Text, old_hash: TextHash, ahead: Option<Ahead>) -> Result<Outcome, Error> {
         let patch = |text: &[u8]| document::patch(&self.config.format, text, version.state.root());
         let shows = version.known(&old_hash).map(|known| &known.stands_for);
-        let ahead = ahead.filter(|ahead| shows == Some(&StandsFor::Revision(ahead.from))).map(|ahead| ahead.new);
-        debug_assert!(ahead.as_ref().is_none_or(|new| patch(new).as_ref() == Ok(new)), "it stands for the state");
-        let new = match ahead.map_or_else(|| patch(&old.bytes), Ok) {
-            Ok(new) => new,
-            Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
+        let next = match ahead.filter(|ahead| shows == Some(&StandsFor::Revision(ahead.from))) {
+            Some(Ahead { splices, .. }) => Next::Spliced(splices),
+            None => match patch(&old.bytes) {
+                Ok(new) => Next::Whole(new),
+                Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
+            },
         };
+        let new = next.of(&old.bytes);
+        debug_assert!(
+            matches!(next, Next::Whole(_)) || patch(&new.bytes()).as_deref() == Ok(&*new.bytes()),
+            "it stands for the state"
+        );
         if new.len() > RECORD_MAX {
             return Ok(Outcome::Behind(Behind::TooLarge));
         }
-        if new == old.bytes {
+        if new == *old.bytes {
             // The edits cancelled each other out: the same text stands for a newer revision.
             let revision = version.revision();
             let now = self.note_of(version, Note::Shown { text: old_hash, revision })?;
@@ -315,9 +339,9 @@ impl Materialiser<'_> {
             return Ok(if is_told { Outcome::Done(shown) } else { Outcome::Again });
         }
         if self.must_stay(&old.stat)? {
-            self.rewrite(version, old, &new)
+            self.rewrite(version, old, &next)
         } else {
-            self.exchange(version, old, old_hash, &new)
+            self.exchange(version, old, old_hash, &next)
         }
     }
 
@@ -429,7 +453,7 @@ impl Materialiser<'_> {
             Ok(new) => new,
             Err(reason) => return Ok(Outcome::Behind(Behind::Unpatchable(reason))),
         };
-        let side = self.write_beside(&new, None)?;
+        let side = self.write_beside(Spliced::from(&*new), None)?;
         // If it is gone after a crash, it became the config file.
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;

@@ -19,15 +19,23 @@ const LARGE: usize = 256 * 1024;
 
 /// Hash a text for one store.
 pub(crate) fn hash_text(store: &[u8; 16], text: &[u8]) -> TextHash {
+    hash_pieces(store, limits::pieces(text))
+}
+
+/// The same of a text that is told piece by piece.
+pub(crate) fn hash_pieces(store: &[u8; 16], pieces: impl Iterator<Item: AsRef<[u8]>>) -> TextHash {
     let mut hasher = SipHasher24::new_with_key(store);
-    limits::pieces(text).for_each(|piece| hasher.write(piece));
+    pieces.for_each(|piece| hasher.write(piece.as_ref()));
     hasher.finish128().as_bytes()
 }
 
-/// The same while something else is done with it, if it is large.
-pub(crate) fn hash_beside<T>(store: &[u8; 16], text: &[u8], work: impl FnOnce() -> T) -> (TextHash, T) {
-    let hash = || hash_text(store, text);
-    if text.len() < LARGE {
+/// Hash a text of so many bytes while something else is done with it, if it is large.
+pub(crate) fn hash_beside<T>(
+    len: usize,
+    hash: impl Fn() -> TextHash + Copy + Send,
+    work: impl FnOnce() -> T,
+) -> (TextHash, T) {
+    if len < LARGE {
         return (hash(), work());
     }
     thread::scope(|scope| {

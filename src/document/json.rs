@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use self::agree::Differing;
-use super::edit::Splice;
+use super::edit::{Splice, Spliced};
 use super::flow::{self, Syntax, Tree};
 use super::{Format, Invalid, Unpatchable, decode, edit, seal};
 use crate::limits;
@@ -95,7 +95,7 @@ pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<
     let (bom, body) = decode(text, IF_EMPTY)?;
     let dialect = Dialect::of(format);
     if let Some(differing) = agree::differing(body, dialect, target) {
-        let patched = replace(body, &differing)?;
+        let patched = edit::apply(body, 0..body.len(), differing.iter().map(replaced).collect())?;
         return seal(bom, patched, |patched| {
             let is_proven = agree::replaced_alone(body, patched, dialect, &differing);
             debug_assert!(
@@ -113,16 +113,17 @@ pub(super) fn patch(format: &Format, text: &[u8], target: &Value) -> Result<Vec<
 }
 
 /// Replaces scalars alone; `None` where that is not enough.
-pub(super) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Option<Vec<u8>> {
+pub(super) fn patch_known(format: &Format, text: &[u8], known: &Value, target: &Value) -> Option<Vec<Splice>> {
     let (bom, body) = decode(text, IF_EMPTY).ok()?;
     let dialect = Dialect::of(format);
     let differing = agree::changed(body, dialect, known, target)?;
-    let patched = replace(body, &differing).ok()?;
-    seal(bom, patched, |patched| Ok(agree::replaced_alone(body, patched, dialect, &differing))).ok()
-}
-
-fn replace(text: &str, differing: &[Differing<'_>]) -> Result<String, Unpatchable> {
-    edit::apply(text, 0..text.len(), differing.iter().map(replaced).collect())
+    let proven = |one: &Differing<'_>| {
+        let Splice { at, with } = replaced(one);
+        let at = bom.len() + at.start..bom.len() + at.end;
+        agree::is(&with, dialect, one.target).then_some(Splice { at, with })
+    };
+    let splices: Vec<Splice> = differing.iter().map(proven).collect::<Option<_>>()?;
+    (Spliced::new(text, &splices).len() <= limits::RECORD_MAX).then_some(splices)
 }
 
 fn replaced(Differing { at, target }: &Differing<'_>) -> Splice {
@@ -180,6 +181,8 @@ fn check_writable(target: &Value, depth: usize) -> Result<(), Unpatchable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::Op;
+    use crate::state::State;
 
     fn proven(patched: &str, target: &str) -> bool {
         let target = parse(&Format::Json, target.as_bytes()).expect("a test's own text");
@@ -191,6 +194,28 @@ mod tests {
         for text in ["null", "[]", r#"{"a":[1,"x\"\u007f",[],{}],"b":{},"c":{"d":null,"e":-1.50}}"#] {
             let value = parse(&Format::Json, text.as_bytes()).expect("a test's own text");
             assert_eq!(lines(&value), format!("{value:#}\n"));
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_text_changes_nothing_about_its_patch() {
+        let text = "\u{feff}// ä\n{\"a\": [1, \"x\"], \"b\": {\"c\": null,}}\n".as_bytes();
+        let known = State::new(parse(&Format::Jsonc, text).expect("a test's own text"));
+        let splices = |ops: &[Op]| {
+            let mut state = known.clone();
+            state.apply(ops).expect("a test's own ops");
+            (patch_known(&Format::Jsonc, text, known.root(), state.root()), state)
+        };
+        for ops in [&[][..], &[Op::set("a[0]", 22)], &[Op::set("b.c", "ö"), Op::set("a[1]", "")]] {
+            let (splices, state) = splices(ops);
+            let splices = splices.expect("scalars alone differ");
+            let spliced = Spliced::new(text, &splices).bytes();
+            assert_eq!(patch(&Format::Jsonc, text, state.root()).as_deref(), Ok(&*spliced), "{ops:?}");
+        }
+        // In the place of `null`, and in quotes.
+        let longest = limits::RECORD_MAX - text.len() + 2;
+        for (len, is_some) in [(longest, true), (longest + 1, false)] {
+            assert_eq!(splices(&[Op::set("b.c", "x".repeat(len))]).0.is_some(), is_some, "{len}");
         }
     }
 

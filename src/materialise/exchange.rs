@@ -4,7 +4,7 @@
 use super::in_place::write_over;
 use super::*;
 use crate::limits::PIECE;
-use crate::note::hash_beside;
+use crate::note::{hash_beside, hash_pieces};
 use crate::storage::Outgoing;
 
 impl Materialiser<'_> {
@@ -13,13 +13,14 @@ impl Materialiser<'_> {
         version: &Version,
         old: Text,
         old_hash: TextHash,
-        new: &[u8],
+        next: &Next,
     ) -> Result<Outcome, Error> {
+        let new = next.of(&old.bytes);
         // Before they are copied: what is set later is seen to be another.
         let set_by_people = file::set_by_people(&*old.file).map_err(Error::io("look at", &self.config.path))?;
         let mut side = match self.write_beside(new, Some(&*old.file)) {
             // A directory that is not ours, or a file whose owner or attributes we may not give to another.
-            Err(Error::Io { source, .. }) if is_forbidden(&source) => return self.rewrite(version, old, new),
+            Err(Error::Io { source, .. }) if is_forbidden(&source) => return self.rewrite(version, old, next),
             side => side?,
         };
         let note = Note::Showing {
@@ -47,7 +48,7 @@ impl Materialiser<'_> {
             return match error.raw_os_error() {
                 _ if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Again),
                 // A mount point, or a file system that cannot exchange two files.
-                Some(libc::EBUSY | libc::EINVAL | libc::ENOSYS) => self.rewrite(version, old, new),
+                Some(libc::EBUSY | libc::EINVAL | libc::ENOSYS) => self.rewrite(version, old, next),
                 _ => Err(Error::io("replace", &self.config.path)(error)),
             };
         }
@@ -56,7 +57,7 @@ impl Materialiser<'_> {
             // An editor saved in between, or is about to: its text goes back to its place, where it is an ordinary save.
             let back = match planted(Bug::SaveNotPutBack) {
                 true => Some(Restored { only: None }),
-                false => self.put_back(&*self.log.published()?, &path, new, Some(&side))?,
+                false => self.put_back(&*self.log.published()?, &path, &new.bytes(), Some(&side))?,
             };
             // Whoever waited opens what lies in its place again.
             let _ = old.file.end_lease(Lease::Read);
@@ -190,7 +191,7 @@ impl Materialiser<'_> {
 
     /// Our text was in the place of the config file and is not any more, and somebody waits to read it: they get what is there
     /// now. It loses its name before, so that nothing of it is left after a crash.
-    fn hand_over(&self, side: &Beside, path: &std::path::Path, ours: &[u8]) -> Result<(), Error> {
+    fn hand_over(&self, side: &Beside, path: &std::path::Path, ours: Spliced<'_>) -> Result<(), Error> {
         let (storage, file) = (&*self.log.storage, &*side.file);
         // Of one who is going to write into it the text is waited for.
         if planted(Bug::ReaderLeftBehind) || !matches!(file.left_of_lease(), Ok(Some(Lease::Read))) {
@@ -205,7 +206,7 @@ impl Materialiser<'_> {
         }
         let handed = write_over(file, ours.len(), &there.bytes);
         // Half of each is of no use to anybody.
-        let handed = handed.or_else(|error| write_over(file, file.length()? as usize, ours).and(Err(error)));
+        let handed = handed.or_else(|error| write_over(file, file.length()? as usize, &ours.bytes()).and(Err(error)));
         handed.map_err(Error::io("write", path))
     }
 
@@ -377,7 +378,7 @@ impl Materialiser<'_> {
     }
 
     /// A synced file beside the config file, named after its content and never used before.
-    pub(super) fn write_beside(&self, text: &[u8], like: Option<&dyn File>) -> Result<Beside, Error> {
+    pub(super) fn write_beside(&self, text: Spliced<'_>, like: Option<&dyn File>) -> Result<Beside, Error> {
         let storage = &*self.log.storage;
         let id = storage.random().map_err(Error::io("get random bytes for", &self.config.path))?;
         let name_of = |hash: &TextHash| format!("{}{}-{}", self.config.side_prefix(), hex(hash), hex(&id[..4]));
@@ -396,7 +397,7 @@ impl Materialiser<'_> {
             }
         }
         // A file system without nameless files that can be named.
-        let hash = hash_text(&self.log.store, text);
+        let hash = hash_pieces(&self.log.store, text.pieces());
         let name = name_of(&hash);
         let path = self.beside(&name);
         let file = storage.open(&path, Open::Create(0o600)).map_err(Error::io("create", &path))?;
@@ -407,17 +408,18 @@ impl Materialiser<'_> {
     }
 
     /// Gives the hash of the text, which costs little while the disk is at work.
-    fn fill(&self, file: &dyn File, text: &[u8], like: Option<&dyn File>) -> Result<TextHash, Error> {
-        let (hash, written) = hash_beside(&self.log.store, text, || self.write_out(file, text, like));
+    fn fill(&self, file: &dyn File, text: Spliced<'_>, like: Option<&dyn File>) -> Result<TextHash, Error> {
+        let hash = || hash_pieces(&self.log.store, text.pieces());
+        let (hash, written) = hash_beside(text.len(), hash, || self.write_out(file, text, like));
         written.map(|()| hash)
     }
 
-    fn write_out(&self, file: &dyn File, text: &[u8], like: Option<&dyn File>) -> Result<(), Error> {
+    fn write_out(&self, file: &dyn File, text: Spliced<'_>, like: Option<&dyn File>) -> Result<(), Error> {
         let path = &self.config.path;
         let mut company = self.log.company();
         let mut outgoing = Outgoing::new(file, &mut company);
-        for (at, piece) in text.chunks(PIECE).enumerate() {
-            let written = outgoing.add(piece, (at * PIECE) as u64);
+        for (at, piece) in text.pieces().enumerate() {
+            let written = outgoing.add(&piece, (at * PIECE) as u64);
             written.map_err(Error::io("write a new text for", path))?;
         }
         match like {

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::STILL;
-use super::{AGAIN, Behind, IN_USE, Materialiser, Outcome, Shown, Text};
+use super::{AGAIN, Behind, IN_USE, Materialiser, Next, Outcome, Shown, Text};
 use crate::error::Error;
 use crate::note::{Note, hash_text, hex};
 use crate::planted::{Bug, planted};
@@ -50,9 +50,10 @@ impl Materialiser<'_> {
             || self.log.storage.is_mount_point(path).map_err(Error::io("look at", path))?)
     }
 
-    pub(super) fn rewrite(&self, version: &Version, old: Text, new: &[u8]) -> Result<Outcome, Error> {
+    pub(super) fn rewrite(&self, version: &Version, old: Text, next: &Next) -> Result<Outcome, Error> {
         let path = &self.config.path;
         let Text { bytes: old, stat, file } = old;
+        let new = &*next.of(&old).bytes();
         // A descriptor of our own would be in the way of the lease.
         drop(file);
         let held = match self.hold(&stat, &old)? {

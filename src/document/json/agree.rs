@@ -67,6 +67,12 @@ pub(super) fn replaced_alone(old: &str, new: &str, dialect: Dialect, differing: 
     is_copy(&old[copied..], &walk, new.len())
 }
 
+/// Whether `text` is a scalar and nothing else, and stands for `target`.
+pub(super) fn is(text: &str, dialect: Dialect, target: &Value) -> bool {
+    let mut walk = Walk::new(text, dialect);
+    walk.peek().and_then(|first| walk.scalar(first, target)) == Some(true) && walk.at == text.len()
+}
+
 struct Comparison<'a, 'v> {
     walk: Walk<'a>,
     found: Vec<Differing<'v>>,
