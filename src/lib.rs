@@ -93,6 +93,7 @@ mod error;
 pub mod format;
 mod frame;
 mod journal;
+mod key;
 mod limits;
 mod lock;
 mod log;

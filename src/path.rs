@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    key,
     limits::{DEPTH_MAX, KEY_MAX},
     quote::{self, Fault},
 };
@@ -150,7 +151,7 @@ impl Path {
         let mut path = Path::root();
         read(text, |step| {
             path.0.push(match step {
-                Step::Key(key) => Segment::from(key),
+                Step::Key(key) => Segment::Key(key::kept(key)),
                 Step::Index(index) => Segment::Index(index),
             });
         })?;

@@ -6,19 +6,12 @@
 //! over the subtrees that they share. A second tree, of `(hash of key, label)`, finds the entry of a
 //! key; small maps do without it and search their few entries one by one.
 
-use std::{
-    fmt,
-    hash::BuildHasher,
-    mem,
-    sync::{Arc, OnceLock},
-};
-
-use foldhash::quality::RandomState;
+use std::{fmt, mem, sync::Arc};
 
 use super::tree::{self, At, By, Item, Tree};
+use crate::key::{hash, kept};
 
 mod changes;
-mod keys;
 #[cfg(test)]
 mod tests;
 pub use changes::Change;
@@ -78,17 +71,6 @@ const START: Label = 1 << 62;
 const STEP: Label = 1 << 32;
 /// Where there is no room left between two labels, those around are spread until they are this far apart.
 const ROOM: Label = 1 << 16;
-
-/// Seeded anew in every process: nobody who cannot look into it can choose keys that collide.
-/// Hashes lie spread evenly, which searches for them count on.
-fn hash(key: &str) -> u64 {
-    #[cfg(test)]
-    if key.starts_with('~') {
-        return key.len() as u64; // Lets tests make keys that collide.
-    }
-    static STATE: OnceLock<RandomState> = OnceLock::new();
-    STATE.get_or_init(RandomState::default).hash_one(key)
-}
 
 impl<V> OrderedMap<V> {
     /// An empty map. Allocates nothing.
@@ -215,7 +197,7 @@ impl<V: Clone> OrderedMap<V> {
         match self.replace(key.as_ref(), value) {
             Ok(old) => Some(old),
             Err(value) => {
-                self.append(keys::kept(key), value);
+                self.append(kept(key), value);
                 None
             }
         }
@@ -224,7 +206,7 @@ impl<V: Clone> OrderedMap<V> {
     /// Puts the value of a key that is not there last.
     pub(crate) fn push(&mut self, key: impl AsRef<str> + Into<Arc<str>>, value: V) {
         debug_assert!(!self.contains(key.as_ref()));
-        self.append(keys::kept(key), value);
+        self.append(kept(key), value);
     }
 
     /// Changes the value of a key that is there, or gives the new one back.
@@ -264,7 +246,7 @@ impl<V: Clone> OrderedMap<V> {
         if key.as_ref() == before {
             return self.insert(key, value);
         }
-        let key = keys::kept(key);
+        let key = kept(key);
         let old = self.remove(&key);
         match self.label_before(before) {
             Some(label) => self.add(Entry { label, key, value }),
@@ -428,7 +410,7 @@ impl<K: AsRef<str> + Into<Arc<str>>, V: Clone> FromIterator<(K, V)> for OrderedM
         if entries.len() > SMALL {
             let slots = indexed(entries.iter().map(|(key, _)| key.as_ref()).zip(labels()));
             if slots.windows(2).all(|pair| pair[0].hash != pair[1].hash) {
-                let entry = |((key, value), label)| Entry { label, key: keys::kept(key), value };
+                let entry = |((key, value), label)| Entry { label, key: kept(key), value };
                 return OrderedMap {
                     order: entries.into_iter().zip(labels()).map(entry).collect(),
                     index: slots.into_iter().collect(),

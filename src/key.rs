@@ -1,10 +1,11 @@
-//! Keys that many objects have in common lie in memory once: that is less memory, and whoever reads object after object
-//! finds the keys near at hand.
+//! The keys of objects and paths. Those that many have in common lie in memory once: that is less memory, and whoever goes
+//! from object to object finds the keys near at hand.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::{Arc, OnceLock};
 
-use super::hash;
+use foldhash::quality::RandomState;
 
 /// How many keys a thread remembers. (Few in unit tests, so that they take each other's places.)
 const PLACES: usize = if cfg!(test) { 8 } else { 1024 };
@@ -16,8 +17,19 @@ thread_local! {
     static RECENT: RefCell<Vec<Option<Arc<str>>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Seeded anew in every process: nobody who cannot look into it can choose keys that collide.
+/// Hashes lie spread evenly, which searches for them count on.
+pub(crate) fn hash(key: &str) -> u64 {
+    #[cfg(test)]
+    if key.starts_with('~') {
+        return key.len() as u64; // Lets tests make keys that collide.
+    }
+    static STATE: OnceLock<RandomState> = OnceLock::new();
+    STATE.get_or_init(RandomState::default).hash_one(key)
+}
+
 /// The key to keep for this one: if an equal one came lately, that one.
-pub(super) fn kept<K: AsRef<str> + Into<Arc<str>>>(key: K) -> Arc<str> {
+pub(crate) fn kept<K: AsRef<str> + Into<Arc<str>>>(key: K) -> Arc<str> {
     let text = key.as_ref();
     if text.len() > LONGEST {
         return key.into();
