@@ -371,6 +371,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_scalar_stands_for_itself_and_with_anything_behind_it_for_nothing() {
+        for (text, target, expected) in [
+            ("12", "12", true),
+            ("12", "1", false),
+            ("12 ", "12", false),
+            ("12,", "12", false),
+            ("\"\\u0061\"", "\"a\"", true),
+            ("\"a\"\"", "\"a\"", false),
+            ("null", "null", true),
+            ("nulls", "null", false),
+            ("[]", "[]", false),
+            ("", "\"\"", false),
+        ] {
+            assert_eq!(is(text, Dialect::Strict, &value(target)), expected, "{text} for {target}");
+        }
+    }
+
     fn any_value() -> impl Strategy<Value = Value> {
         let scalar = prop_oneof![
             proptest::sample::select(&["null", "true", "1", "-0", "1.0", "1e3"][..]).prop_map(value),
