@@ -18,7 +18,7 @@ pub const DEPTH_MAX: usize = 128;
 
 /// What is large is worked through so many bytes at a time. Between two pieces whoever waits for a processor has a turn: a
 /// thread that goes on without a pause may be left several milliseconds, and an edit whose sync has ended waits for them.
-pub(crate) const PIECE: usize = 128 * 1024;
+pub(crate) const PIECE: usize = 32 * 1024;
 
 /// The pieces of something large, with a turn for others between them.
 pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
