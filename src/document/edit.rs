@@ -35,9 +35,7 @@ impl<'a> Spliced<'a> {
     }
 
     pub(crate) fn len(self) -> usize {
-        let removed: usize = self.splices.iter().map(|splice| splice.at.len()).sum();
-        let grown: usize = self.splices.iter().map(|splice| splice.with.len()).sum();
-        self.text.len() - removed + grown
+        self.parts().map(<[u8]>::len).sum()
     }
 
     /// Its bytes in pieces of [`PIECE`], with a turn for others between them. What is copied are the pieces with a splice.

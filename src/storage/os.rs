@@ -544,12 +544,11 @@ fn stat_of(found: &fs::Metadata) -> Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::PIECE;
     use crate::storage::read_full;
 
     #[test]
     fn a_large_read_gives_what_is_there_and_says_how_much() {
-        let bytes: Vec<u8> = (0..PIECE as u32).flat_map(|n| n.to_le_bytes()).collect();
+        let bytes: Vec<u8> = (0..3_u32 << 20).flat_map(|n| n.to_le_bytes()).collect();
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&bytes, 0).unwrap();
         let file = OsFile { file, kind: Kind::File, listed: AtomicBool::new(false) };
@@ -559,6 +558,7 @@ mod tests {
             let mut buf = vec![0; wanted];
             let done = read_full(&file, &mut buf, offset as u64).unwrap();
             assert!(buf[..done] == bytes[offset..], "{wanted} bytes from {offset} on");
+            assert!(file.read_at(&mut buf, offset as u64).unwrap() <= done);
         }
     }
 

@@ -58,8 +58,7 @@ pub(super) fn replaced_alone(old: &str, new: &str, dialect: Dialect, differing: 
             return false;
         }
         walk.at = start;
-        let stands_for_it = walk.peek().and_then(|first| walk.scalar(first, target));
-        if stands_for_it != Some(true) {
+        if !reads_as(&mut walk, target) {
             return false;
         }
         copied = at.end;
@@ -70,7 +69,12 @@ pub(super) fn replaced_alone(old: &str, new: &str, dialect: Dialect, differing: 
 /// Whether `text` is a scalar and nothing else, and stands for `target`.
 pub(super) fn is(text: &str, dialect: Dialect, target: &Value) -> bool {
     let mut walk = Walk::new(text, dialect);
-    walk.peek().and_then(|first| walk.scalar(first, target)) == Some(true) && walk.at == text.len()
+    reads_as(&mut walk, target) && walk.at == text.len()
+}
+
+/// Whether a scalar comes next that stands for `target`.
+fn reads_as(walk: &mut Walk<'_>, target: &Value) -> bool {
+    walk.peek().and_then(|first| walk.scalar(first, target)) == Some(true)
 }
 
 struct Comparison<'a, 'v> {
