@@ -1,11 +1,8 @@
 //! [`Journal`]: a config file that many threads and processes edit, open in this process.
 
-use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use serde::Serialize;
@@ -17,21 +14,24 @@ use crate::error::Error;
 use crate::log::{Appended, Log};
 use crate::materialise::{Behind, ConfigFile, FileStatus, Materialiser, Shown};
 use crate::op::codec::Signature;
-use crate::op::{Origin, OriginKind, Refusal, Transaction};
+use crate::op::{Origin, OriginKind, Transaction};
 use crate::path::{IntoPath, Path, PathError};
 use crate::state::State;
 use crate::storage::Stat;
 use crate::value::{SerdeError, Value};
-use crate::version::Version;
 
 mod birth;
 mod file;
 mod keeper;
 mod options;
+mod pending;
+mod preview;
 mod queue;
 
-use crate::planted::{Bug, planted};
 pub use options::{Materialise, Options};
+pub use pending::Pending;
+pub use preview::Preview;
+pub(crate) use preview::preview;
 use queue::{Edit, Queue, Settled, Slot};
 
 /// A config file with its journal, open.
@@ -109,27 +109,6 @@ pub struct Ack {
     pub held_back: Option<Behind>,
 }
 
-/// What an edit would do.
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Preview {
-    /// The revision that it was judged on.
-    pub revision: u64,
-    /// One for each op: the new value of an increment, nothing for the others.
-    pub results: Vec<Option<Value>>,
-    /// The config file's bytes now; `None`: there is no file.
-    pub before: Option<Vec<u8>>,
-    /// Its bytes after the edit.
-    pub after: Vec<u8>,
-}
-
-/// Says nothing of the content, as for [`State`].
-impl std::fmt::Debug for Preview {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Preview").field("revision", &self.revision).finish_non_exhaustive()
-    }
-}
-
 /// One consistent revision. Holding it costs nothing, and nothing waits for it.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -151,46 +130,6 @@ impl Snapshot {
     /// The value at a path.
     pub fn get(&self, path: &Path) -> Option<&Value> {
         self.state.root().get(path)
-    }
-}
-
-/// An edit that was submitted; wait for it or `await` it. Dropping this does not take the edit back.
-#[must_use = "an edit that nobody waits for may still be refused or fail"]
-pub struct Pending {
-    inner: Arc<Inner>,
-    slot: Arc<Slot>,
-}
-
-impl Pending {
-    /// Wait until the edit is durable.
-    pub fn wait(self) -> Result<Ack, Error> {
-        self.inner.log.refuse_child()?;
-        let settled = self.inner.drive(&self.slot);
-        self.inner.acknowledge(&self.slot, settled)
-    }
-}
-
-impl std::fmt::Debug for Pending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pending").field("path", &self.inner.config.path).finish_non_exhaustive()
-    }
-}
-
-impl Future for Pending {
-    type Output = Result<Ack, Error>;
-
-    /// Ready once the edit is durable; the background thread sees to that.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.log.refuse_child()?;
-        match self.slot.poll(context) {
-            Poll::Ready(settled) => Poll::Ready(self.inner.acknowledge(&self.slot, settled)),
-            Poll::Pending => {
-                if self.inner.signals.submitted() {
-                    self.inner.wake_keeper();
-                }
-                Poll::Pending
-            }
-        }
     }
 }
 
@@ -480,43 +419,6 @@ impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Journal").field("path", &self.inner.config.path).finish_non_exhaustive()
     }
-}
-
-/// What an edit of the newest revision would do to the config file. It is judged as an append judges it.
-pub(crate) fn preview(
-    config: &ConfigFile,
-    version: &Version,
-    edit: &Transaction,
-    expected: Option<u64>,
-) -> Result<Preview, Error> {
-    let used = edit.key.as_ref().and_then(|key| version.keys.get(key));
-    let mut revision = version.revision();
-    if let Some(expected) = expected.filter(|expected| used.is_none() && *expected != revision) {
-        return Err(Error::Revision { expected, found: revision });
-    }
-    let mut after = version.state.clone();
-    let results = match used {
-        Some(used) => {
-            revision = used.revision;
-            used.results.to_vec()
-        }
-        None => {
-            let mut ops = edit.ops.clone();
-            document::admit(&config.format, &mut ops)?;
-            after.apply(&ops)?.results
-        }
-    };
-    let text = config.read()?.map(|text| text.bytes);
-    let bytes = match &text {
-        None => document::begin(&config.format, after.root()),
-        Some(text) => document::patch(&config.format, text, after.root()),
-    };
-    let bytes = bytes.map_err(|why| match why {
-        document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
-        document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
-        why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
-    })?;
-    Ok(Preview { revision, results, before: text, after: bytes })
 }
 
 impl Inner {

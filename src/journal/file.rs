@@ -1,6 +1,8 @@
 //! The config file of an open journal: looked at before an edit, brought up to date after it.
 
 use super::*;
+use crate::planted::{Bug, planted};
+use crate::version::Version;
 
 impl Inner {
     /// The columns of the file as it is now; `None` where it has none, or cannot be read just now.
