@@ -572,11 +572,11 @@ impl Materialiser<'_> {
     }
 
     fn append_note(&self, note: Note) -> Result<(), Error> {
-        self.append_note_if(note, |_| true)
+        self.append(|_| Some(Entry::Note(note.clone())))
     }
 
-    fn append_note_if(&self, note: Note, is_true: impl Fn(&Version) -> bool + Send) -> Result<(), Error> {
-        let entry = move |now: &Version| Ok(is_true(now).then(|| Entry::Note(note.clone())));
+    fn append(&self, entry: impl Fn(&Version) -> Option<Entry> + Send) -> Result<(), Error> {
+        let entry = move |now: &Version| Ok(entry(now));
         let mut request = [Request::new(Want::Computed(Box::new(entry)))];
         self.log.append(&mut request);
         let [request] = request;
@@ -595,7 +595,7 @@ impl Materialiser<'_> {
         // killed then need not have been durable before.
         let goes_on =
             |now: &Version| now.segment == version.segment && now.showing.is_none() && now.may_show_the_same(version);
-        self.append_note_if(note, goes_on)?;
+        self.append(|now| goes_on(now).then(|| Entry::Note(note.clone())))?;
         self.log.sync_all()?;
         self.log.published()
     }

@@ -24,6 +24,8 @@ type Compute<'a> = Box<dyn FnMut(&Version) -> Result<Option<Entry>, Error> + Sen
 pub(crate) enum Entry {
     Edit(Transaction),
     Note(Note),
+    /// A note that nobody waits for: it rides on the next sync, whoever makes that one.
+    Aside(Note),
 }
 
 /// One of the edits that go into the log together, and what became of it.
@@ -53,6 +55,8 @@ struct Batch<'a> {
     bytes: Vec<u8>,
     tail: &'a mut Tail,
     durable: u64,
+    /// Somebody waits until they are durable.
+    is_awaited: bool,
     stays: bool,
 }
 
@@ -95,7 +99,7 @@ impl Log {
         guard: &AppendGuard<'_>,
         requests: &mut [Request<'_>],
     ) -> Result<(), Error> {
-        loop {
+        let is_awaited = loop {
             if !planted(Bug::NotCaughtUp) {
                 let known = tail.applied.sequence();
                 self.catch_up(tail, guard)?;
@@ -106,7 +110,7 @@ impl Log {
             }
             let durable = self.locks.watermark.durable().sequence;
             let bytes = std::mem::take(&mut tail.buffer);
-            let mut batch = Batch { bytes, tail: &mut *tail, durable, stays: false };
+            let mut batch = Batch { bytes, tail: &mut *tail, durable, is_awaited: false, stays: false };
             for request in requests.iter_mut() {
                 request.judged_on = Some(batch.here());
                 request.outcome = Some(batch.judge(&mut request.want));
@@ -118,15 +122,15 @@ impl Log {
             match self.write(batch.tail, guard, &batch.bytes)? {
                 Written::Whole => {
                     batch.stays = true;
-                    break;
+                    break batch.is_awaited;
                 }
                 // Judged again, on what the new segment repeats. Making that fails where no segment can be written.
                 Written::Elsewhere => {}
             }
-        }
+        };
         let begins = std::mem::replace(&mut tail.end, tail.applied.cursor).offset;
         self.locks.watermark.set_tail(tail.segment.header.number, tail.end.sequence);
-        if !self.in_company.load(Relaxed) {
+        if is_awaited && !self.in_company.load(Relaxed) {
             // The disk is at work while locks are given back and taken: less is left for the sync, which tells of errors too.
             let _ = tail.segment.file.begin_write_out(begins, tail.end.offset - begins);
         }
@@ -395,10 +399,10 @@ impl Batch<'_> {
                     (Some(&computed), payload.into())
                 }
                 Some(Entry::Note(note)) => {
-                    let payload: Arc<[u8]> = note.encode().into();
-                    self.push(FrameKind::Note, &payload);
-                    return Ok(self.written(payload, Vec::new()));
+                    self.is_awaited = true;
+                    return Ok(self.note(&note));
                 }
+                Some(Entry::Aside(note)) => return Ok(self.note(&note)),
             },
         };
         // One that is refused changes nothing.
@@ -413,8 +417,15 @@ impl Batch<'_> {
         if !applied.changed && !is_noted {
             return Ok(self.answer(self.tail.applied.revision(), applied.results, false));
         }
+        self.is_awaited = true;
         self.push(FrameKind::Edit, &payload);
         Ok(self.written(payload, applied.results))
+    }
+
+    fn note(&mut self, note: &Note) -> Appended {
+        let payload: Arc<[u8]> = note.encode().into();
+        self.push(FrameKind::Note, &payload);
+        self.written(payload, Vec::new())
     }
 
     /// Encode a frame whose effect `version` has already, and move the cursor behind it.

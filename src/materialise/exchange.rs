@@ -272,7 +272,7 @@ impl Materialiser<'_> {
     pub(super) fn finish(&self, version: &Version, side: Beside) -> Result<Outcome, Error> {
         let parent = self.config.parent();
         storage::sync_dir(&*self.log.storage, parent).map_err(Error::io("sync", parent))?;
-        self.append_note(Note::Shown { text: side.hash, revision: version.revision() })?;
+        self.append(|_| Some(Entry::Aside(Note::Shown { text: side.hash, revision: version.revision() })))?;
         let now = side.file.stat().map_err(Error::io("look at", &self.config.path))?;
         // If more than the name is new, somebody has written into it, and the next look is to see that.
         let stat = if now.is_renamed(&side.stat) { now } else { side.stat };
