@@ -1,4 +1,4 @@
-//! A command that makes one edit: W12.
+//! A command that makes one edit, linked in the usual way and statically: W12.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,16 @@ const TIMES: usize = 20;
 pub fn run(rounds: usize) -> Outcome<Vec<Race>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let start_and_sync = build(here, "start_and_sync", &here.join("target"))?;
-    let cfgwal = cfgwal()?;
+    let mut races = vec![set("W12 cfgwal set", &start_and_sync, &cfgwal()?, rounds)?];
+    match linked_statically() {
+        Ok(cfgwal) => races.push(set("W12 linked statically", &start_and_sync, &cfgwal, rounds)?),
+        // Where the C library is only there to be loaded.
+        Err(error) => races[0].notes.push(format!("not linked statically: {error}")),
+    }
+    Ok(races)
+}
 
+fn set(workload: &str, start_and_sync: &Path, cfgwal: &Path, rounds: usize) -> Outcome<Race> {
     let dir = disk::fresh("w12")?;
     let (room, json, ini) = (dir.join("room"), dir.join("settings.json"), dir.join("settings.ini"));
     fs::write(&room, [0; 4096])?;
@@ -46,7 +54,7 @@ pub fn run(rounds: usize) -> Outcome<Vec<Race>> {
     let mut contestants = vec![
         Contestant::new("limit", || {
             times(&mut || {
-                let mut command = Command::new(&start_and_sync);
+                let mut command = Command::new(start_and_sync);
                 command.arg(&room);
                 command
             })
@@ -54,7 +62,7 @@ pub fn run(rounds: usize) -> Outcome<Vec<Race>> {
         Contestant::new("cfgwal", || {
             times(&mut || {
                 count += 1;
-                let mut command = Command::new(&cfgwal);
+                let mut command = Command::new(cfgwal);
                 command.arg("-f").arg(&json).args(["set", "service5.setting105", &format!("value {count}")]);
                 command
             })
@@ -71,24 +79,45 @@ pub fn run(rounds: usize) -> Outcome<Vec<Race>> {
             })
         }));
     }
-    let race = race("W12 cfgwal set", Measure::Time, "<= 2", &rules(rounds, 3), contestants)?;
+    let race = race(workload, Measure::Time, "<= 2", &rules(rounds, 3), contestants)?;
     let note =
         format!("a JSON file of {} bytes, which shows the edit when the command ends", fs::metadata(&json)?.len());
-    Ok(vec![race.note(note)])
+    Ok(race.note(note))
 }
 
 /// The command itself.
 pub fn cfgwal() -> Outcome<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root();
     build(&root, "cfgwal", &root.join("target"))
 }
 
+/// The command as README builds the one that starts sooner: nothing is loaded at its start.
+fn linked_statically() -> Outcome<PathBuf> {
+    let host = Command::new("rustc").args(["--print", "host-tuple"]).output()?;
+    let host = String::from_utf8(host.stdout)?.trim().to_owned();
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/static");
+    let mut command = cargo_build(&root(), "cfgwal", &target);
+    command.args(["--target", &host]).env("RUSTFLAGS", "-C target-feature=+crt-static");
+    built(command)?;
+    Ok(target.join(host).join("release/cfgwal"))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 fn build(workspace: &Path, name: &str, target: &Path) -> Outcome<PathBuf> {
-    let built = Command::new("cargo")
-        .args(["build", "--release", "--quiet", "--bin", name, "--manifest-path"])
-        .arg(workspace.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target)
-        .status()?;
-    if built.success() { Ok(target.join("release").join(name)) } else { Err(format!("cannot build {name}").into()) }
+    built(cargo_build(workspace, name, target))?;
+    Ok(target.join("release").join(name))
+}
+
+fn cargo_build(workspace: &Path, name: &str, target: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--release", "--quiet", "--bin", name, "--manifest-path"]);
+    command.arg(workspace.join("Cargo.toml")).arg("--target-dir").arg(target);
+    command
+}
+
+fn built(mut command: Command) -> Outcome {
+    if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
 }
