@@ -468,7 +468,11 @@ impl Inner {
                 (Err(error), Ok(())) => return Err(error),
             }
         };
-        let Appended { revision, results, written, repeated, .. } = appended;
+        let Appended { revision, mut results, written, repeated, .. } = appended;
+        if slot.edit.transaction.is_none() {
+            // Made here, by the thread that frees it: that is the quicker way.
+            results.push(None);
+        }
         if written {
             match self.options.materialise {
                 Materialise::OnCommit => {

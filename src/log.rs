@@ -125,6 +125,7 @@ pub(crate) struct Ticket {
 pub(crate) struct Appended {
     pub ticket: Ticket,
     pub revision: u64,
+    /// Of a plain set nothing, not even the place for it.
     pub results: Vec<Option<Value>>,
     /// A frame was written for it.
     pub written: bool,

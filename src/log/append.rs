@@ -410,7 +410,7 @@ impl Batch<'_> {
             Some(transaction) => self.tail.applied.edit(transaction)?,
             None => {
                 let judged = self.tail.applied.edit_recorded(&payload);
-                Applied { changed: judged.expect("it was encoded a moment ago")?, results: vec![None] }
+                Applied { changed: judged.expect("it was encoded a moment ago")?, results: Vec::new() }
             }
         };
         let is_noted = transaction.is_some_and(|transaction| transaction.key.is_some() || transaction.base.is_some());
