@@ -421,6 +421,12 @@ pub enum Unpatchable {
     /// The format has no way to write this value.
     #[error("{0}")]
     Unwritable(String),
+    /// The changed text would be longer than [a document may be](crate::RECORD_MAX).
+    #[error("the document would have {len} bytes; the limit is {max}", max = limits::RECORD_MAX)]
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+    },
     /// The changed text did not prove to be the value wanted, so nobody gets to see it: a defect of this crate.
     #[error("the changed text would not be what was asked for ({0}); the file is left alone. Please report this")]
     Unproven(String),
@@ -544,8 +550,7 @@ fn seal(
 ) -> Result<Vec<u8>, Unpatchable> {
     let len = bom.len() + patched.len();
     if len > limits::RECORD_MAX {
-        let why = format!("the document would have {len} bytes; the limit is {}", limits::RECORD_MAX);
-        return Err(Unpatchable::Unwritable(why));
+        return Err(Unpatchable::TooLarge { len });
     }
     match prove(&patched) {
         Ok(true) if bom.is_empty() => Ok(patched.into_bytes()),

@@ -15,7 +15,6 @@ use crate::compact;
 use crate::document::{self, Format, Invalid, Splice, Spliced, Unpatchable};
 use crate::error::Error;
 use crate::frame::FrameKind;
-use crate::limits::RECORD_MAX;
 use crate::lock::MaintenanceGuard;
 use crate::log::{Entry, Log, Request, Want};
 use crate::note::{self, Note, TextHash, hash_text, hex};
@@ -86,8 +85,6 @@ pub enum Behind {
     Unfinished,
     /// Writing it over where it lies failed in such a way that only a restart of the system shows what is on the disk.
     SyncFailed,
-    /// Its new text would be larger than [a document may be](crate::RECORD_MAX).
-    TooLarge,
     /// The document cannot hold the state.
     Unpatchable(Unpatchable),
     /// Writing it failed.
@@ -107,7 +104,6 @@ impl fmt::Display for Behind {
                 write!(f, "a crash came while it was being written, and its text is neither the old nor the new one")
             }
             Behind::SyncFailed => write!(f, "a sync of it failed, and what the disk holds of it is not known"),
-            Behind::TooLarge => write!(f, "its new text would be larger than 64 MiB"),
             Behind::Unpatchable(reason) => write!(f, "its text cannot show the edits: {reason}"),
             Behind::Failed(reason) => write!(f, "{reason}"),
         }
@@ -132,7 +128,9 @@ impl Behind {
             Behind::SyncFailed => {
                 "see to the disk and restart the system; then the next edit or `cfgwal compact` brings the file up to date"
             }
-            Behind::TooLarge => "keep large data elsewhere",
+            Behind::Unpatchable(Unpatchable::TooLarge { .. }) => {
+                "remove something and keep large data elsewhere; the file follows with the next edit"
+            }
             Behind::Unpatchable(_) => "change the file by hand so that it can, then run `cfgwal compact`",
             Behind::Failed(_) => "see to the cause, then run `cfgwal compact`",
         }
@@ -327,9 +325,6 @@ impl Materialiser<'_> {
             matches!(next, Next::Whole(_)) || patch(&new.bytes()).as_deref() == Ok(&*new.bytes()),
             "it stands for the state"
         );
-        if new.len() > RECORD_MAX {
-            return Ok(Outcome::Behind(Behind::TooLarge));
-        }
         if new == *old.bytes {
             // The edits cancelled each other out: the same text stands for a newer revision.
             let revision = version.revision();

@@ -204,6 +204,30 @@ fn records_of_the_history_can_be_made_again_and_take_no_edit_back() {
     assert!(origins.iter().all(|entry| entry.transaction.base.is_none()), "{origins:?}");
 }
 
+#[cfg(feature = "json")]
+#[test]
+fn a_file_stays_as_it_is_where_its_text_would_be_too_long() {
+    use cfgwal::Behind;
+    use cfgwal::document::Unpatchable;
+
+    let file = dir("too-long").join("settings.json");
+    let half = "x".repeat(cfgwal::RECORD_MAX / 2);
+    let journal = Journal::options().materialise(Materialise::Manual).open(&file).unwrap();
+    journal.append(Op::set("a", &*half)).unwrap();
+    assert!(matches!(journal.materialise().unwrap(), FileStatus::Current { revision: 1 }));
+    let shown = std::fs::metadata(&file).unwrap().len();
+    journal.append(Op::set("b", &*half)).unwrap();
+    let status = journal.materialise().unwrap();
+    let FileStatus::Behind { why: why @ Behind::Unpatchable(Unpatchable::TooLarge { .. }), .. } = &status else {
+        panic!("{status:?}")
+    };
+    assert!(why.advice().contains("remove something"), "{}", why.advice());
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), shown);
+    journal.append(Op::remove("a")).unwrap();
+    assert!(matches!(journal.close().unwrap(), FileStatus::Current { revision: 3 }));
+    assert_eq!(View::open(&file).unwrap().state().root().get(&"b".parse().unwrap()), Some(&half.into()));
+}
+
 /// What none of the ops brings, all of them together may come to.
 #[cfg(all(feature = "csv", feature = "json", feature = "toml", feature = "yaml"))]
 #[test]

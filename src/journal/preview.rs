@@ -61,6 +61,9 @@ pub(crate) fn preview(
     let bytes = bytes.map_err(|why| match why {
         document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
         document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
+        document::Unpatchable::TooLarge { .. } => {
+            Refusal::Unwritable { path: Path::root(), why: why.to_string() }.into()
+        }
         why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
     })?;
     Ok(Preview { revision, results, before: text, after: bytes })

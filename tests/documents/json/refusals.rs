@@ -206,5 +206,7 @@ fn what_could_not_be_read_again_is_not_written() {
     let long_key: Value = [("k".repeat(1025), 1)].into_iter().collect();
     assert!(unwritable("1", &long_key).contains("1025 bytes"));
     let large = Value::from("x".repeat(cfgwal::RECORD_MAX));
-    assert!(unwritable("1", &large).contains("the limit is 67108864"));
+    let refused = patch(&Format::Json, b"1", &large).unwrap_err();
+    assert_eq!(refused, Unpatchable::TooLarge { len: cfgwal::RECORD_MAX + 2 });
+    assert!(refused.to_string().contains("the limit is 67108864"), "{refused}");
 }
