@@ -1,6 +1,6 @@
 //! What an edit would do to the config file, without making it.
 
-use crate::document;
+use crate::document::{self, Unpatchable};
 use crate::error::Error;
 use crate::materialise::ConfigFile;
 use crate::op::{Refusal, Transaction};
@@ -59,9 +59,8 @@ pub(crate) fn preview(
         Some(text) => document::patch(&config.format, text, after.root()),
     };
     let bytes = bytes.map_err(|why| match why {
-        document::Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
-        document::Unpatchable::Unwritable(why) => Refusal::Unwritable { path: Path::root(), why }.into(),
-        document::Unpatchable::TooLarge { .. } => {
+        Unpatchable::Invalid(invalid) => Error::Invalid { path: config.path.clone(), invalid },
+        why @ (Unpatchable::Unwritable(_) | Unpatchable::TooLarge { .. }) => {
             Refusal::Unwritable { path: Path::root(), why: why.to_string() }.into()
         }
         why => Error::Unpatchable { path: config.path.clone(), revision: revision + 1, why: why.to_string() },
