@@ -177,15 +177,12 @@ impl Materialiser<'_> {
             let overrules = |path: &Path| kept.iter().any(|kept| path.starts_with(kept) || kept.starts_with(path));
             ops.retain(|op| !op.path().is_some_and(overrules));
             if ops.is_empty() || now.keys.contains(&key) {
-                return Ok(None);
+                return None;
             }
             let origin = Origin { kind: OriginKind::File, ..self.origin.clone() };
-            Ok(Some(Entry::Edit(Transaction { time, origin, key: Some(key.clone()), base: None, ops })))
+            Some(Entry::Edit(Transaction { time, origin, key: Some(key.clone()), base: None, ops }))
         };
-        let mut requests = [Request::new(Want::Computed(Box::new(entry)))];
-        self.log.append(&mut requests);
-        let [request] = requests;
-        request.outcome.expect("every request has an outcome")?;
+        self.append(entry)?;
         self.log.sync_all()
     }
 
