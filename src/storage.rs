@@ -8,9 +8,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +23,10 @@ pub(crate) mod faulty;
 pub(crate) mod os;
 #[cfg(feature = "sim")]
 pub(crate) mod simulated;
+
+/// So many bytes are worth a second thread, and so many it takes at once.
+const SHARED: usize = 8 << 20;
+const SHARE: usize = 1 << 20;
 
 /// The attribute that says who else may read or write a file.
 pub(crate) const ACCESS_LIST: &str = "system.posix_acl_access";
@@ -256,11 +262,31 @@ pub(crate) fn read_full(file: &dyn File, buf: &mut [u8], offset: u64) -> io::Res
     Ok(done)
 }
 
-/// Read `len` bytes from `offset` on, fewer at the end of the file.
+/// Read `len` bytes from `offset` on, fewer at the end of the file. Many are read by two threads: what takes the time is that
+/// the system gives memory for them page by page, and copies.
 pub(crate) fn read_range(file: &dyn File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
-    let done = read_full(file, &mut bytes, offset)?;
-    bytes.truncate(done);
+    let end = AtomicUsize::new(len);
+    let shares = Mutex::new((0..).step_by(SHARE).zip(bytes.chunks_mut(SHARE)));
+    let read = || {
+        let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some((start, share)) = next() {
+            let done = read_full(file, share, offset + start as u64)?;
+            if done < share.len() {
+                end.fetch_min(start + done, SeqCst);
+            }
+        }
+        Ok::<_, io::Error>(())
+    };
+    thread::scope(|scope| {
+        // Where no thread is to be had, this one does it all.
+        let helper = (len >= SHARED).then(|| thread::Builder::new().spawn_scoped(scope, read));
+        let done = read();
+        let helped =
+            helper.and_then(Result::ok).map(|helper| helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        done.and(helped.unwrap_or(Ok(())))
+    })?;
+    bytes.truncate(end.into_inner());
     Ok(bytes)
 }
 

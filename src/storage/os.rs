@@ -544,7 +544,7 @@ fn stat_of(found: &fs::Metadata) -> Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::read_full;
+    use crate::storage::{read_full, read_range};
 
     #[test]
     fn a_large_read_gives_what_is_there_and_says_how_much() {
@@ -559,7 +559,12 @@ mod tests {
             let done = read_full(&file, &mut buf, offset as u64).unwrap();
             assert!(buf[..done] == bytes[offset..], "{wanted} bytes from {offset} on");
             assert!(file.read_at(&mut buf, offset as u64).unwrap() <= done);
+            let read = read_range(&file, offset as u64, wanted).unwrap();
+            assert!(read == bytes[offset..], "{wanted} bytes from {offset} on, by two threads");
         }
+        let unreadable = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        let unreadable = OsFile { file: unreadable, kind: Kind::File, listed: AtomicBool::new(false) };
+        assert!(read_range(&unreadable, 0, len).is_err());
     }
 
     #[test]
