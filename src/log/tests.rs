@@ -165,6 +165,30 @@ fn a_record_that_cannot_be_read_is_told_with_its_own_place() {
 }
 
 #[test]
+fn where_durable_records_are_gone_from_an_open_log_nothing_takes_their_place() {
+    for is_cut in [true, false] {
+        let (process, writer) = log();
+        let other = Log::open(process.seat().0, &writer.dir, "another", Duration::from_secs(1)).unwrap();
+        let read = append_one(&other, Op::set("a", 1));
+        other.wait_durable(&read.ticket).unwrap();
+        let unread = append_one(&writer, Op::set("b", 2));
+        writer.wait_durable(&unread.ticket).unwrap();
+        let (segment, begins, end) = (writer.current.load_full(), other.tail().end, writer.tail().end);
+        if is_cut {
+            segment.file.set_len(begins.offset).unwrap();
+        } else {
+            crate::storage::write_zeros(&*segment.file, begins.offset, end.offset).unwrap();
+        }
+        let told = append(&other, &[Op::set("c", 3).into()]).pop().unwrap();
+        let Err(Error::NotApplied(error)) = told else { panic!("{told:?}") };
+        let Error::Damaged(damage) = *error else { panic!("{error:?}") };
+        assert_eq!((damage.offset, damage.first_revision), (begins.offset, end.revision));
+        let left = crate::storage::read_range(&*segment.file, begins.offset, 4096).unwrap();
+        assert!(left.iter().all(|byte| *byte == 0), "nothing is written");
+    }
+}
+
+#[test]
 fn a_segment_of_another_store_is_not_gone_on_in() {
     let (process, log) = log();
     let last = append_one(&log, Op::set("a", 1));
