@@ -189,6 +189,26 @@ fn where_durable_records_are_gone_from_an_open_log_nothing_takes_their_place() {
 }
 
 #[test]
+fn who_asks_late_hears_what_became_of_an_edit_though_the_segment_that_repeats_it_is_gone() {
+    let (process, log) = log();
+    let before = append_one(&log, Op::set("a", 1));
+    log.sync_all().unwrap();
+    let lost = append_one(&log, Op::set("b", 2));
+    revert_next_sync(&process);
+    assert!(log.wait_durable(&lost.ticket).is_err());
+    let after = append_one(&log, Op::set("c", 3));
+    let number = after.ticket.segment;
+    assert_eq!(number, before.ticket.segment + 1, "the segment whose sync failed was left");
+    let draft = Segment::draft(&*log.storage, &log.dir, number + 1, 0, ZEROS_FIRST).unwrap();
+    log.rotate(draft).unwrap();
+    log.storage.remove(&log.dir.join(segment::name(number))).unwrap();
+    log.wait_durable(&before.ticket).unwrap();
+    log.wait_durable(&after.ticket).unwrap();
+    let told = log.wait_durable(&lost.ticket);
+    assert!(matches!(told, Err(Error::OutcomeUnknown(_))), "{told:?}");
+}
+
+#[test]
 fn a_segment_of_another_store_is_not_gone_on_in() {
     let (process, log) = log();
     let last = append_one(&log, Op::set("a", 1));
