@@ -548,7 +548,8 @@ fn take_map(from: &mut Input<'_>) -> Result<Map, Fault> {
     let count = take_count(from)?;
     let mut entries = Vec::with_capacity(count.min(ROOM_MAX));
     for _ in 0..count {
-        entries.push((Arc::<str>::take(from)?, Value::take(from)?));
+        // Most keys are known: those need no memory of their own.
+        entries.push((take_text(from)?, Value::take(from)?));
     }
     let map = Map::from_iter(entries);
     if map.len() == count { Ok(map) } else { Err(Fault::Other("an object with one key twice")) }
