@@ -210,30 +210,34 @@ fn who_asks_late_hears_what_became_of_an_edit_though_the_segment_that_repeats_it
 
 #[test]
 fn who_read_what_a_slow_sync_vouched_for_goes_on_where_a_new_segment_repeats_it() {
-    let (process, log) = log();
-    let another = process.disk().process();
-    let healer = Log::open(another.seat().0, &log.dir, "another", Duration::from_secs(1)).unwrap();
-    let early = append_one(&log, Op::set("a", 1));
-    log.wait_durable(&early.ticket).unwrap();
-    let late = append_one(&log, Op::set("b", 2)).ticket;
-    let log = Arc::new(log);
-    let (reader, mut slow) = (log.clone(), Some(late.clone()));
-    another.observe(move |seen| {
-        // The new segment's content is settled by now. A sync of the old one that began earlier ends only here.
-        let is_sync = seen.call == Call::Sync && seen.path.to_string_lossy().contains("wal-");
-        if is_sync && let Some(late) = slow.take() {
-            reader.locks.watermark.publish(late.segment, late.sequence);
-            assert_eq!(text_of(&reader.published().unwrap()), r#"{"a":1,"b":2}"#);
+    for is_read_first in [true, false] {
+        let (process, log) = log();
+        let another = process.disk().process();
+        let healer = Log::open(another.seat().0, &log.dir, "another", Duration::from_secs(1)).unwrap();
+        let early = append_one(&log, Op::set("a", 1));
+        log.wait_durable(&early.ticket).unwrap();
+        let late = append_one(&log, Op::set("b", 2)).ticket;
+        let log = Arc::new(log);
+        let (reader, mut slow) = (log.clone(), Some(late.clone()));
+        another.observe(move |seen| {
+            // The new segment's content is settled by now. A sync of the old one that began earlier ends only here.
+            let is_sync = seen.call == Call::Sync && seen.path.to_string_lossy().contains("wal-");
+            if is_sync && let Some(late) = slow.take() {
+                reader.locks.watermark.publish(late.segment, late.sequence);
+                assert_eq!(text_of(&reader.published().unwrap()), r#"{"a":1,"b":2}"#);
+            }
+        });
+        healer.heal(late.segment).unwrap();
+        assert_eq!(log.locks.watermark.durable(), Reached::new(late.segment + 1, late.sequence));
+        if is_read_first {
+            assert_eq!(text_of(&log.published().unwrap()), r#"{"a":1,"b":2}"#);
         }
-    });
-    healer.heal(late.segment).unwrap();
-    assert_eq!(log.locks.watermark.durable(), Reached::new(late.segment + 1, late.sequence));
-    assert_eq!(text_of(&log.published().unwrap()), r#"{"a":1,"b":2}"#);
-    log.wait_durable(&late).unwrap();
-    let next = append_one(&log, Op::set("c", 3)).ticket;
-    assert_eq!((next.segment, next.sequence), (late.segment + 1, late.sequence + 1));
-    log.wait_durable(&next).unwrap();
-    assert_eq!(text_of(&log.published().unwrap()), r#"{"a":1,"b":2,"c":3}"#);
+        let next = append_one(&log, Op::set("c", 3)).ticket;
+        assert_eq!((next.segment, next.sequence), (late.segment + 1, late.sequence + 1));
+        log.wait_durable(&late).unwrap();
+        log.wait_durable(&next).unwrap();
+        assert_eq!(text_of(&log.published().unwrap()), r#"{"a":1,"b":2,"c":3}"#);
+    }
 }
 
 #[test]
