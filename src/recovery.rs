@@ -489,7 +489,6 @@ impl<'a> Replay<'a> {
             cut_short: (fault == Fault::Short || rest.len() < frame::HEADER_LEN) && !planted(Bug::CutIgnored),
             bytes_left: len != 0,
         };
-        self.plan.highest = (self.plan.highest.0.max(later.sequence), self.plan.highest.1.max(later.revision));
         match evidence.verdict() {
             Verdict::Clean => {}
             Verdict::Torn => self.plan.torn = Some(TornTail { file: path, offset: cursor.offset, len }),

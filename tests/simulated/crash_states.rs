@@ -9,8 +9,8 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cfgwal::sim::{Disk, DiskImage, Limits, Process, StateId};
-use cfgwal::{FileStatus, Journal, Transaction, Value, View};
+use cfgwal::sim::{Call, Disk, DiskImage, FaultPlan, Limits, Process, StateId, SyncFault, Times};
+use cfgwal::{FileStatus, Journal, Op, Transaction, Value, View};
 
 use crate::after_crash::{At, FILE, Known, Shares, Tally, Truth, check, open, timeless_disk};
 
@@ -296,6 +296,60 @@ pub(crate) fn length_or(usual: usize) -> usize {
 }
 
 /// While one process edits, another looks before every call that the first makes; then the power is cut.
+#[test]
+fn nor_one_whose_sync_failed_or_never_was_where_the_watermark_is_gone() {
+    for has_failed in [false, true] {
+        let disk = Disk::new();
+        let writer = disk.process();
+        let journal = open(&writer).unwrap();
+        journal.append(Op::set("early", 1)).unwrap();
+        if has_failed {
+            // What the kernel could not write counts as clean: it is read, and no later sync of that file writes it.
+            let plan = FaultPlan::new().fail_only(&[Call::Sync], 1, libc::EIO, Times::Once);
+            writer.set_plan(plan.on_sync(SyncFault::Lost));
+        }
+        let (killed, mut is_next) = (writer.clone(), false);
+        writer.observe(move |seen| {
+            let is_sync = seen.call == Call::Sync;
+            if is_next || (is_sync && !has_failed) {
+                killed.kill();
+            }
+            is_next = is_sync;
+        });
+        journal.append(Op::set("late", 2)).unwrap_err();
+        disk.process().remove_file(format!("{FILE}.cfgwal/watermark")).unwrap();
+        let kept = |image: DiskImage| open(&Disk::from_image(&image).process()).unwrap().snapshot().unwrap().revision();
+        assert!(disk.crash_images(&Limits::default()).map(kept).any(|kept| kept == 1), "it was synced already");
+
+        let shown = open(&disk.process()).unwrap().snapshot().unwrap().revision();
+        assert_eq!(shown, 2, "it is in the log");
+        for image in disk.crash_images(&Limits::default()) {
+            let id = image.id().clone();
+            assert_eq!(kept(image), shown, "{has_failed}, {id}");
+        }
+    }
+}
+
+/// What is read then may lie in the drive's own cache, which keeps it through a crash of the system, not through a power cut.
+#[test]
+fn nor_one_that_only_the_drive_remembers_when_the_system_comes_up_again() {
+    let disk = Disk::new();
+    let journal = open(&disk.process()).unwrap();
+    journal.append(Op::set("a", 1)).unwrap();
+    let process = Disk::from_image(&disk.durable_image()).process();
+    let synced = Arc::new(Mutex::new(Vec::new()));
+    let seen_synced = synced.clone();
+    process.observe(move |seen| {
+        if seen.call == Call::Sync {
+            seen_synced.lock().unwrap().push(seen.path.to_owned());
+        }
+    });
+    let again = open(&process).unwrap();
+    assert_eq!(again.snapshot().unwrap().revision(), 1);
+    let is_segment = |path: &std::path::PathBuf| path.to_string_lossy().contains("/wal-");
+    assert!(synced.lock().unwrap().iter().any(is_segment), "{synced:?}");
+}
+
 #[test]
 fn nobody_sees_an_edit_that_a_crash_can_take_back() {
     let disk = Disk::new();
