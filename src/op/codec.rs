@@ -326,7 +326,18 @@ pub(crate) struct Appending<'a> {
 }
 
 impl Appending<'_> {
+    /// Inlined, because what comes is mostly of a known length and short: a call for each would cost more than the copying.
+    #[inline(always)]
     fn append(&mut self, bytes: &[u8]) {
+        if self.out.len() + bytes.len() < self.most {
+            self.out.extend_from_slice(bytes);
+        } else {
+            self.append_and_drain(bytes);
+        }
+    }
+
+    #[cold]
+    fn append_and_drain(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while self.out.len() + rest.len() >= self.most {
             let (piece, behind) = rest.split_at(rest.len().min(self.most));
@@ -339,6 +350,7 @@ impl Appending<'_> {
 }
 
 impl Writer for Appending<'_> {
+    #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.append(bytes);
         Ok(())
