@@ -17,9 +17,6 @@ use crate::state::State;
 use crate::storage::{self, Open};
 use crate::version::{KnownText, StandsFor, Version};
 
-/// The log is compacted by itself when it outgrows this and the snapshot.
-pub(crate) const LOG_MIN: u64 = 1024 * 1024;
-
 /// What a compaction did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -77,7 +74,7 @@ pub(crate) fn is_due(log: &Log) -> Result<bool, Error> {
         let path = log.dir.join(segment::name(number));
         since += log.storage.stat(&path).map_err(Error::io("look at", &path))?.len;
     }
-    Ok(since > LOG_MIN.max(snapshot_bytes))
+    Ok(since > log.allow(snapshot_bytes))
 }
 
 fn write_snapshot(log: &Log, config: &ConfigFile) -> Result<(u64, u64), Error> {
@@ -202,7 +199,10 @@ fn retire(log: &Log, _guard: &MaintenanceGuard<'_>) -> Result<Vec<String>, Error
     // Snapshots first: one whose segments are gone could not be built upon.
     for name in old_snapshots.chain(old_segments) {
         let path = log.dir.join(&name);
-        log.storage.remove_large(&path, &mut log.company()).map_err(Error::io("remove", &path))?;
+        // Time is taken for others, unless the log outgrows its bounds meanwhile.
+        let mut company = log.company();
+        let mut has_company = || company() && !log.has_outgrown();
+        log.storage.remove_large(&path, &mut has_company).map_err(Error::io("remove", &path))?;
         retired.push(name);
     }
     Ok(retired)

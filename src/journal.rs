@@ -487,7 +487,7 @@ impl Inner {
             // Where only the log is to be looked after there is nothing to do after one edit: most who make one are gone then.
             let is_due =
                 self.has_edited.swap(true, Relaxed) || matches!(self.options.materialise, Materialise::After(_));
-            if is_due && self.signals.edited() {
+            if is_due && self.signals.edited(self.log.has_outgrown()) {
                 self.wake_keeper();
             }
         }
@@ -536,7 +536,7 @@ impl Inner {
 
     fn drive_submitted(&self) {
         self.drive_for_others();
-        self.signals.edited();
+        self.signals.edited(self.log.has_outgrown());
         if self.queue.len() > 0 {
             self.signals.submitted();
         }

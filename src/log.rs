@@ -11,8 +11,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -45,6 +45,9 @@ mod tests;
 /// Bytes of log after which a version is kept for readers, whether or not one has asked.
 const KEPT_EVERY: u64 = 256 * 1024;
 
+/// The log is compacted by itself when it outgrows this and the snapshot.
+const LOG_MIN: u64 = 1024 * 1024;
+
 /// Zeros ahead of the frames of a new segment.
 pub(crate) const ZEROS_FIRST: u64 = 64 * 1024;
 /// The most by which a segment grows at once.
@@ -73,6 +76,9 @@ pub(crate) struct Log {
     syncing: Mutex<()>,
     /// The last append found what other processes had appended since the one before.
     in_company: AtomicBool,
+    /// Where the segment ended when this process last looked, and what the log may take before it is compacted.
+    end: AtomicU64,
+    allowance: AtomicU64,
     /// Where the successors of segments that this process has left begin, by the number of the segment left.
     left: Mutex<BTreeMap<u64, u64>>,
     /// The revision that this process last made the config file show, and its state: a snapshot tells it too.
@@ -186,6 +192,8 @@ impl Log {
             following: Mutex::default(),
             syncing: Mutex::default(),
             in_company: AtomicBool::new(false),
+            end: AtomicU64::new(0),
+            allowance: AtomicU64::new(LOG_MIN),
             left: Mutex::default(),
             shown: Mutex::default(),
             latched: AtomicBool::new(false),
@@ -402,6 +410,18 @@ impl Log {
     /// The revision that the config file showed last, as far as this process saw, and the state.
     pub(crate) fn last_shown(&self) -> Option<(u64, State)> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Let the log grow so long, and no less than [`LOG_MIN`], before it is said to have outgrown its snapshot. Returns how long.
+    pub(crate) fn allow(&self, bytes: u64) -> u64 {
+        let allowance = bytes.max(LOG_MIN);
+        self.allowance.store(allowance, Relaxed);
+        allowance
+    }
+
+    /// Whether the log has outgrown its snapshot, as far as this process knows both. Costs nothing.
+    pub(crate) fn has_outgrown(&self) -> bool {
+        self.end.load(Relaxed) > self.allowance.load(Relaxed)
     }
 
     /// Tells each time whether anybody has appended since now.

@@ -445,6 +445,29 @@ fn of_what_was_set_aside_only_what_was_torn_long_ago_goes() {
 }
 
 /// Copied file by file, in the order in which they are listed; the config file in the copy.
+#[test]
+fn a_log_that_outgrows_its_snapshot_is_compacted_though_the_file_may_wait() {
+    let file = dir("outgrown").join("settings.json");
+    std::fs::write(&file, "{}\n").unwrap();
+    let options = Journal::options().materialise(Materialise::After(Duration::from_secs(3600)));
+    let journal = options.open(&file).unwrap();
+    for n in 0..12_u8 {
+        journal.append(Op::set("value", char::from(b'a' + n).to_string().repeat(100_000))).unwrap();
+    }
+    let began = Instant::now();
+    let newest = || {
+        let names = std::fs::read_dir(file.with_file_name("settings.json.cfgwal")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter_map(|name| u64::from_str_radix(name.strip_prefix("snapshot-")?, 16).ok()).max()
+    };
+    while newest() == Some(0) {
+        assert!(began.elapsed() < Duration::from_secs(20), "1.2 MB in the log, and nobody compacts it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(newest() > Some(10), "compacted before it was due: {:?}", newest());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
+}
+
 fn copy_of_journal(home: &Path) -> PathBuf {
     let (from, copy) = (home.join("settings.json.cfgwal"), home.join("copy"));
     let _ = std::fs::remove_dir_all(&copy);

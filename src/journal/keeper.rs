@@ -14,6 +14,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How far the file may lag behind the log while edits go on.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
 
+/// A log that grows fast is left alone for so many times as long as its last compaction took, and no less than this.
+const REST: u32 = 4;
+const REST_MIN: Duration = Duration::from_millis(20);
+
 /// What the keeper was told.
 #[derive(Default)]
 pub(super) struct Signals {
@@ -25,30 +29,33 @@ pub(super) struct Signals {
 struct State {
     /// Edits were made that the file does not show.
     dirty: bool,
+    /// The log has outgrown its snapshot.
+    outgrown: bool,
     /// Edits wait in the queue.
     submitted: bool,
     stop: bool,
 }
 
 impl Signals {
-    /// Returns whether this is news: only then somebody has to see to it that there is a keeper.
-    pub(super) fn edited(&self) -> bool {
-        self.tell(|state| &mut state.dirty)
+    /// Edits were made, and the log may have outgrown its snapshot. Returns whether this is news: only then somebody has to see
+    /// to it that there is a keeper.
+    pub(super) fn edited(&self, outgrown: bool) -> bool {
+        self.tell(|state| set(&mut state.dirty, true) | set(&mut state.outgrown, outgrown))
     }
 
     /// Returns whether this is news.
     pub(super) fn submitted(&self) -> bool {
-        self.tell(|state| &mut state.submitted)
+        self.tell(|state| set(&mut state.submitted, true))
     }
 
     pub(super) fn stop(&self) {
-        self.tell(|state| &mut state.stop);
+        self.tell(|state| set(&mut state.stop, true));
     }
 
     /// There is no keeper who would know of it.
     pub(super) fn forget(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.dirty, state.submitted) = (false, false);
+        (state.dirty, state.outgrown, state.submitted) = (false, false, false);
     }
 
     /// What was begun came to nothing.
@@ -58,14 +65,19 @@ impl Signals {
         state.submitted |= are_edits_waiting;
     }
 
-    fn tell(&self, what: impl Fn(&mut State) -> &mut bool) -> bool {
+    fn tell(&self, news: impl Fn(&mut State) -> bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = !std::mem::replace(what(&mut state), true);
+        let is_news = news(&mut state);
         if is_news {
             self.changed.notify_one();
         }
         is_news
     }
+}
+
+/// Returns whether that is news.
+fn set(word: &mut bool, said: bool) -> bool {
+    said && !std::mem::replace(word, true)
 }
 
 /// Work until told to stop. After a panic, which the thread's hook has reported, those whose edits wait are not left alone;
@@ -83,6 +95,8 @@ fn work(inner: &Arc<Inner>) {
     let mut due: Option<Instant> = None;
     let mut cost = Duration::ZERO;
     let mut noticed = false;
+    // Until when the log is left alone.
+    let mut rested = Instant::now();
     let mut state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if state.stop {
@@ -100,25 +114,37 @@ fn work(inner: &Arc<Inner>) {
             due = due.into_iter().chain(soon).min();
         }
         let now = Instant::now();
-        match due {
-            Some(at) if at <= now => {
-                (state.dirty, noticed) = (false, false);
-                drop(state);
-                let next = tend(inner, &mut cost);
-                let soon = delay(inner.options.materialise, cost);
-                due = match next {
-                    Next::Nothing => None,
-                    Next::Soon => after(soon),
-                    Next::Later => after(AGAIN.max(soon)),
-                };
-                state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
-            }
-            _ if state.submitted || state.stop => {}
-            Some(at) => {
-                state = signals.changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0;
-            }
-            None => state = signals.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        if state.outgrown && rested <= now {
+            state.outgrown = false;
+            drop(state);
+            let rest = if compact(inner) { (now.elapsed() * REST).max(REST_MIN) } else { AGAIN };
+            rested = Instant::now() + rest;
+            state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
+            continue;
         }
+        if due.is_some_and(|at| at <= now) {
+            (state.dirty, noticed) = (false, false);
+            drop(state);
+            let next = tend(inner, &mut cost);
+            let soon = delay(inner.options.materialise, cost);
+            due = match next {
+                Next::Nothing => None,
+                Next::Soon => after(soon),
+                Next::Later => after(AGAIN.max(soon)),
+            };
+            state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        if state.submitted || state.stop {
+            continue;
+        }
+        state = match due.into_iter().chain(state.outgrown.then_some(rested)).min() {
+            Some(at) => {
+                let wait = at.saturating_duration_since(now);
+                signals.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => signals.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
     }
 }
 
@@ -164,11 +190,19 @@ fn tend(inner: &Inner, cost: &mut Duration) -> Next {
             }
         }
     }
-    if let Err(error) = inner.compact_if_due() {
-        tracing::warn!(%error, "the log could not be compacted");
+    if !compact(inner) {
         next = Next::Later;
     }
     next
+}
+
+/// Whether that did not fail.
+fn compact(inner: &Inner) -> bool {
+    let done = inner.compact_if_due();
+    if let Err(error) = &done {
+        tracing::warn!(%error, "the log could not be compacted");
+    }
+    done.is_ok()
 }
 
 #[cfg(test)]

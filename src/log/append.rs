@@ -129,6 +129,7 @@ impl Log {
             }
         };
         let begins = std::mem::replace(&mut tail.end, tail.applied.cursor).offset;
+        self.end.store(tail.end.offset, Relaxed);
         self.locks.watermark.set_tail(tail.segment.header.number, tail.end.sequence);
         if is_awaited && !self.in_company.load(Relaxed) {
             // The disk is at work while locks are given back and taken: less is left for the sync, which tells of errors too.
@@ -245,6 +246,7 @@ impl Log {
         // Where the segment ended that was left says nothing of the one that goes on: nobody may wait for that much of it.
         if read.is_ok() || tail.segment.header.number != number {
             tail.end = tail.applied.cursor;
+            self.end.store(tail.end.offset, Relaxed);
         }
         if tail.kept.segment != tail.applied.segment {
             tail.kept = tail.applied.clone();
