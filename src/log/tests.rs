@@ -189,6 +189,42 @@ fn where_durable_records_are_gone_from_an_open_log_nothing_takes_their_place() {
 }
 
 #[test]
+fn an_edit_for_which_room_must_be_made_goes_where_nobody_stands_still_in_a_sync() {
+    let (process, log) = log();
+    let another = process.disk().process();
+    let other = Log::open(another.seat().0, &log.dir, "another", Duration::from_secs(1)).unwrap();
+    let segment = other.current.load_full();
+    // Whoever is elected syncs, and this one never comes to an end.
+    assert!(segment.file.try_lock(crate::storage::Lock::Exclusive).unwrap());
+    let small = append_one(&log, Op::set("n", 1));
+    let large = append_one(&log, Op::set("large", "x".repeat(ZEROS_FIRST as usize)));
+    assert_eq!((small.ticket.segment, large.ticket.segment), (segment.header.number, segment.header.number + 1));
+    log.wait_durable(&large.ticket).unwrap();
+    log.wait_durable(&small.ticket).unwrap();
+    assert_eq!(
+        text_of(&log.published().unwrap()).replace(&"x".repeat(ZEROS_FIRST as usize), "x"),
+        r#"{"n":1,"large":"x"}"#
+    );
+}
+
+#[test]
+fn a_compaction_whose_sync_fails_goes_on_with_what_is_durable() {
+    let (process, log) = log();
+    let kept = append_one(&log, Op::set("a", 1));
+    log.wait_durable(&kept.ticket).unwrap();
+    let lost = append_one(&log, Op::set("b", 2));
+    let draft = Segment::draft(&*log.storage, &log.dir, kept.ticket.segment + 1, 0, ZEROS_FIRST).unwrap();
+    revert_next_sync(&process);
+    let (covered, next) = log.rotate(draft).unwrap();
+    assert_eq!((&*text_of(&covered), next), (r#"{"a":1}"#, kept.ticket.segment + 1));
+    let told = log.wait_durable(&lost.ticket);
+    assert!(matches!(told, Err(Error::OutcomeUnknown(_))), "{told:?}");
+    let after = append_one(&log, Op::set("c", 3));
+    log.wait_durable(&after.ticket).unwrap();
+    assert_eq!(text_of(&log.published().unwrap()), r#"{"a":1,"c":3}"#);
+}
+
+#[test]
 fn who_asks_late_hears_what_became_of_an_edit_though_the_segment_that_repeats_it_is_gone() {
     let (process, log) = log();
     let before = append_one(&log, Op::set("a", 1));
