@@ -2,7 +2,7 @@
 //! submitted and that nobody waits for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Inner, Materialise};
@@ -54,19 +54,23 @@ impl Signals {
 
     /// There is no keeper who would know of it.
     pub(super) fn forget(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         (state.dirty, state.outgrown, state.submitted) = (false, false, false);
     }
 
     /// What was begun came to nothing.
     fn begin_again(&self, are_edits_waiting: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.dirty = false;
         state.submitted |= are_edits_waiting;
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, news: impl Fn(&mut State) -> bool) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let is_news = news(&mut state);
         if is_news {
             self.changed.notify_one();
@@ -97,7 +101,7 @@ fn work(inner: &Arc<Inner>) {
     let mut noticed = false;
     // Until when the log is left alone.
     let mut rested = Instant::now();
-    let mut state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut state = signals.state();
     loop {
         if state.stop {
             return;
@@ -105,7 +109,7 @@ fn work(inner: &Arc<Inner>) {
         if std::mem::take(&mut state.submitted) {
             drop(state);
             inner.drive_submitted();
-            state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state = signals.state();
         }
         // The word stays said until the file's turn comes, so that further edits need not wake this thread.
         if state.dirty && !noticed {
@@ -119,7 +123,7 @@ fn work(inner: &Arc<Inner>) {
             drop(state);
             let rest = if compact(inner) { (now.elapsed() * REST).max(REST_MIN) } else { AGAIN };
             rested = Instant::now() + rest;
-            state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state = signals.state();
             continue;
         }
         if due.is_some_and(|at| at <= now) {
@@ -132,7 +136,7 @@ fn work(inner: &Arc<Inner>) {
                 Next::Soon => after(soon),
                 Next::Later => after(AGAIN.max(soon)),
             };
-            state = signals.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state = signals.state();
             continue;
         }
         if state.submitted || state.stop {
