@@ -444,7 +444,6 @@ fn of_what_was_set_aside_only_what_was_torn_long_ago_goes() {
     assert_eq!(left, expected);
 }
 
-/// Copied file by file, in the order in which they are listed; the config file in the copy.
 #[test]
 fn a_log_that_outgrows_its_snapshot_is_compacted_though_the_file_may_wait() {
     let file = dir("outgrown").join("settings.json");
@@ -468,6 +467,7 @@ fn a_log_that_outgrows_its_snapshot_is_compacted_though_the_file_may_wait() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
 }
 
+/// Copied file by file, in the order in which they are listed; the config file in the copy.
 fn copy_of_journal(home: &Path) -> PathBuf {
     let (from, copy) = (home.join("settings.json.cfgwal"), home.join("copy"));
     let _ = std::fs::remove_dir_all(&copy);

@@ -295,7 +295,6 @@ pub(crate) fn length_or(usual: usize) -> usize {
     std::env::var("CFGWAL_CRASH_LENGTH").ok().map_or(usual, |text| text.parse().expect("CFGWAL_CRASH_LENGTH"))
 }
 
-/// While one process edits, another looks before every call that the first makes; then the power is cut.
 #[test]
 fn nor_one_whose_sync_failed_or_never_was_where_the_watermark_is_gone() {
     for has_failed in [false, true] {
@@ -350,6 +349,7 @@ fn nor_one_that_only_the_drive_remembers_when_the_system_comes_up_again() {
     assert!(synced.lock().unwrap().iter().any(is_segment), "{synced:?}");
 }
 
+/// While one process edits, another looks before every call that the first makes; then the power is cut.
 #[test]
 fn nobody_sees_an_edit_that_a_crash_can_take_back() {
     let disk = Disk::new();
