@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -14,8 +14,9 @@ use crate::log::{Appended, Log, Request, Want};
 use crate::op::Transaction;
 use crate::planted::{Bug, planted};
 
-/// Edits that go into one write at most.
-const BATCH_MAX: usize = 1024;
+/// Edits that go into one write at most. With fewer, one who submits many waits for more syncs; with more, what is remembered of
+/// them leaves the processor's caches.
+const BATCH_MAX: usize = 4096;
 /// Bytes that go into one write at most, unless a single edit is larger.
 const BATCH_BYTES: usize = 4 << 20;
 /// Bytes that may wait before a submitter has to help.
@@ -25,8 +26,8 @@ pub(super) const WAITING_MAX: usize = 64 << 20;
 pub(super) struct Slot {
     pub(super) edit: Edit,
     state: Mutex<State>,
-    /// It waits for its turn. Looked at and changed under the lock of the queue.
-    waits: AtomicBool,
+    /// How many were queued before it: set once, under the lock of the queue.
+    place: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -148,8 +149,11 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    slots: VecDeque<Arc<Slot>>,
+    /// With their lengths: who takes many looks at none of them, which another processor has just written.
+    slots: VecDeque<(Arc<Slot>, usize)>,
     bytes: usize,
+    /// How many had their turn.
+    taken: usize,
     /// Somebody leads.
     led: bool,
     /// How many batches were taken. Of those only the newest may still be on its way.
@@ -204,10 +208,12 @@ impl Queue {
 
     /// Give an edit its place; also returns how many bytes wait now.
     pub(super) fn push(&self, edit: Edit) -> (Arc<Slot>, usize) {
-        let slot = Arc::new(Slot { edit, state: Mutex::default(), waits: AtomicBool::new(true) });
+        let len = edit.payload.len();
+        let slot = Arc::new(Slot { edit, state: Mutex::default(), place: AtomicUsize::default() });
         let mut waiting = self.waiting();
-        waiting.bytes += slot.edit.payload.len();
-        waiting.slots.push_back(slot.clone());
+        waiting.bytes += len;
+        slot.place.store(waiting.taken + waiting.slots.len(), Relaxed);
+        waiting.slots.push_back((slot.clone(), len));
         (slot, waiting.bytes)
     }
 
@@ -231,7 +237,8 @@ impl Queue {
                 return settled;
             }
             let waiting = self.waiting();
-            let batch = waiting.batches + usize::from(slot.waits.load(Relaxed));
+            let waits = slot.place.load(Relaxed) >= waiting.taken;
+            let batch = waiting.batches + usize::from(waits);
             // Before the edit is looked at: what comes after that is news.
             let sleeper = waiting.led.then(|| self.bed(batch).enter());
             if let Some(settled) = slot.taken() {
@@ -304,14 +311,14 @@ impl Queue {
         let mut bytes = 0;
         let mut batch = Vec::new();
         while batch.len() < BATCH_MAX
-            && let Some(slot) = waiting.slots.front()
-            && (batch.is_empty() || bytes + slot.edit.payload.len() <= BATCH_BYTES)
+            && let Some((_, len)) = waiting.slots.front()
+            && (batch.is_empty() || bytes + len <= BATCH_BYTES)
         {
-            bytes += slot.edit.payload.len();
-            slot.waits.store(false, Relaxed);
-            batch.extend(waiting.slots.pop_front());
+            bytes += len;
+            batch.extend(waiting.slots.pop_front().map(|(slot, _)| slot));
         }
         waiting.bytes -= bytes;
+        waiting.taken += batch.len();
         waiting.batches += 1;
         (batch, waiting.batches)
     }
@@ -320,6 +327,6 @@ impl Queue {
 impl<'a> From<&'a Edit> for Want<'a> {
     fn from(edit: &'a Edit) -> Want<'a> {
         let transaction = edit.transaction.as_deref();
-        Want::Edit { transaction, payload: edit.payload.clone(), expected: edit.expected }
+        Want::Edit { transaction, payload: &edit.payload, expected: edit.expected }
     }
 }

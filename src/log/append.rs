@@ -12,7 +12,7 @@ const BUFFER_MAX: usize = 1 << 20;
 pub(crate) enum Want<'a> {
     /// An edit: its transaction, the payload it encodes to, and the revision that it insists on. Without a transaction the
     /// payload is a plain set.
-    Edit { transaction: Option<&'a Transaction>, payload: Arc<[u8]>, expected: Option<u64> },
+    Edit { transaction: Option<&'a Transaction>, payload: &'a Arc<[u8]>, expected: Option<u64> },
     /// What follows from the newest version, looked at under the lock; `None`: nothing.
     Computed(Compute<'a>),
 }
@@ -390,7 +390,7 @@ impl Batch<'_> {
                 {
                     return Err(Error::Revision { expected, found });
                 }
-                (*transaction, payload.clone())
+                (*transaction, Arc::clone(payload))
             }
             Want::Computed(compute) => match compute(&self.tail.applied)? {
                 None => return Ok(self.answer(self.tail.applied.revision(), Vec::new(), false)),

@@ -13,15 +13,17 @@ fn log() -> (Process, Log) {
     (process, log.unwrap())
 }
 
-fn want(edit: &Transaction) -> Want<'_> {
+fn payload_of(edit: &Transaction) -> Arc<[u8]> {
     let mut payload = Vec::new();
     edit.encode(&mut payload).unwrap();
-    Want::Edit { transaction: Some(edit), payload: payload.into(), expected: None }
+    payload.into()
 }
 
 /// Append together, and wait for nothing.
 fn append(log: &Log, edits: &[Transaction]) -> Vec<Result<Appended, Error>> {
-    let mut requests: Vec<_> = edits.iter().map(|edit| Request::new(want(edit))).collect();
+    let payloads: Vec<_> = edits.iter().map(payload_of).collect();
+    let want = |(edit, payload)| Want::Edit { transaction: Some(edit), payload, expected: None };
+    let mut requests: Vec<_> = edits.iter().zip(&payloads).map(want).map(Request::new).collect();
     log.append(&mut requests);
     requests.into_iter().map(|request| request.outcome.unwrap()).collect()
 }
