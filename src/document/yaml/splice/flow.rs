@@ -66,11 +66,11 @@ impl<'t, 'a> Splicer<'t, 'a> {
         (tree.leads_line(item.start) && (rest.is_empty() || rest.starts_with('#'))).then(|| tree.next_line(end))
     }
 
-    /// Where an item ends, with the space that it needs before a comma.
+    /// Where an item ends, with the space that it needs before a comma, unless a comment needs that.
     fn end_in_brackets(&self, item: Item) -> usize {
         let end = self.tree.end(item);
-        let text = self.tree.text;
-        end + usize::from(needs_space(&text[..end]) && text[end..].starts_with(' '))
+        let (before, behind) = self.tree.text.split_at(end);
+        end + usize::from(needs_space(before) && behind.starts_with(' ') && !behind.starts_with(" #"))
     }
 
     /// Where the comma behind item `at` is, if there is one.
