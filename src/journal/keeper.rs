@@ -87,20 +87,20 @@ fn set(word: &mut bool, said: bool) -> bool {
 /// Work until told to stop. After a panic, which the thread's hook has reported, those whose edits wait are not left alone;
 /// the file waits for the next edit.
 pub(super) fn run(inner: &Arc<Inner>) {
-    // Until when the log is left alone.
-    let mut rested = Instant::now();
-    while catch_unwind(AssertUnwindSafe(|| work(inner, &mut rested))).is_err() {
+    while catch_unwind(AssertUnwindSafe(|| work(inner))).is_err() {
         inner.signals.begin_again(inner.queue.len() > 0);
     }
     inner.signals.forget();
 }
 
-fn work(inner: &Arc<Inner>, rested: &mut Instant) {
+fn work(inner: &Arc<Inner>) {
     let signals = &inner.signals;
     // When the file is due, if it is.
     let mut due: Option<Instant> = None;
     let mut cost = Duration::ZERO;
     let mut noticed = false;
+    // Until when the log is left alone.
+    let mut rested = Instant::now();
     let mut state = signals.state();
     loop {
         if state.stop {
@@ -118,13 +118,11 @@ fn work(inner: &Arc<Inner>, rested: &mut Instant) {
             due = due.into_iter().chain(soon).min();
         }
         let now = Instant::now();
-        if state.outgrown && *rested <= now {
+        if state.outgrown && rested <= now {
             state.outgrown = false;
             drop(state);
-            // Should this end in a panic.
-            *rested = now + AGAIN;
             let rest = if compact(inner) { (now.elapsed() * REST).max(REST_MIN) } else { AGAIN };
-            *rested = Instant::now() + rest;
+            rested = Instant::now() + rest;
             state = signals.state();
             continue;
         }
@@ -144,7 +142,7 @@ fn work(inner: &Arc<Inner>, rested: &mut Instant) {
         if state.submitted || state.stop {
             continue;
         }
-        state = match due.into_iter().chain(state.outgrown.then_some(*rested)).min() {
+        state = match due.into_iter().chain(state.outgrown.then_some(rested)).min() {
             Some(at) => {
                 let wait = at.saturating_duration_since(now);
                 signals.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
@@ -202,13 +200,13 @@ fn tend(inner: &Inner, cost: &mut Duration) -> Next {
     next
 }
 
-/// Whether that did not fail.
+/// Whether that did not fail, which a panic is too: the hook has reported that one.
 fn compact(inner: &Inner) -> bool {
-    let done = inner.compact_if_due();
-    if let Err(error) = &done {
+    let done = catch_unwind(AssertUnwindSafe(|| inner.compact_if_due()));
+    if let Ok(Err(error)) = &done {
         tracing::warn!(%error, "the log could not be compacted");
     }
-    done.is_ok()
+    matches!(done, Ok(Ok(())))
 }
 
 #[cfg(test)]
